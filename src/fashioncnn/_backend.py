@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""TensorFlow and Keras as this library needs them, whatever their user has set.
+
+Other modules take both from here, so that Keras' backend is checked before either is imported.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["keras", "tf", "undisturbed", "untouched"]
+
+T = TypeVar("T")
+
+
+def _refuse_other_backend(chosen: str) -> None:
+    if chosen != "tensorflow":
+        raise RuntimeError(
+            f"fashioncnn needs Keras on TensorFlow, but Keras is set to {chosen!r}. Set the "
+            "environment variable KERAS_BACKEND=tensorflow before Python starts."
+        )
+
+
+if "keras" not in sys.modules:
+    _refuse_other_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
+
+import keras  # noqa: E402 - not before the check
+
+_refuse_other_backend(keras.config.backend())
+
+import tensorflow as tf  # noqa: E402 - not before the check
+
+
+def _follow_joblib_threads() -> None:
+    """In a loky worker, let TensorFlow have as many threads as joblib grants the worker.
+
+    joblib limits BLAS and OpenMP by environment variables, which TensorFlow does not read; without
+    this, `n_jobs` workers would start `n_jobs` times as many threads as there are cores. Where
+    TensorFlow runs already, or its user has set a number, that holds.
+    """
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    is_loky_worker = multiprocessing.current_process().name.startswith("LokyProcess")
+    is_set = (
+        "TF_NUM_INTRAOP_THREADS" in os.environ
+        or tf.config.threading.get_intra_op_parallelism_threads() != 0
+    )
+    if not is_loky_worker or is_set or not granted.isdigit():
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(int(granted))
+    except RuntimeError:
+        return  # TensorFlow has started
+
+
+_follow_joblib_threads()
+
+
+def untouched(function: Callable[[], T]) -> T:
+    """Call a function where no setting of the caller's thread reaches it.
+
+    Keras keeps its dtype policy and its counters of layer names for each thread, TensorFlow its
+    default graph and device. A new thread starts without them, and what Keras counts there moves
+    nothing of the caller's.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="fashioncnn", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def undisturbed(function: Callable[[], T]) -> T:
+    """Call a function outside the caller's `tf.Graph` and `tf.device`.
+
+    It is called in this thread, unless the caller is in a graph.
+    """
+    if not tf.executing_eagerly():
+        return untouched(function)
+    with tf.device(None):
+        return function()

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whatever a user calls images, as one array of shape (n, h, w, c)."""
+
+import math
+import os
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+ImageShape = tuple[int, int, int]
+
+# What arrays, tensors, data frames and sparse matrices have, and data sets and generators have not.
+_ARRAY_MARKS = ("__array__", "__array_interface__", "__dlpack__", "columns", "tocsr")
+
+
+class Rows(NamedTuple):
+    """X as scikit-learn sees it, and as what its user gave it."""
+
+    values: Any  # two-dimensional
+    image_shape: ImageShape | None  # None where X was flat
+
+
+def check_training_images(
+    estimator: BaseEstimator, X: Any, y: Any, image_shape: ImageShape | None
+) -> tuple[np.ndarray, np.ndarray, np.dtype]:
+    """Check X and y for fitting, and make X images.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in messages; receives ``n_features_in_`` and ``feature_names_in_``.
+    X : array-like of shape (n, h, w), (n, h, w, c) or (n, d)
+        The images.
+    y : array-like of shape (n,)
+        The labels.
+    image_shape : tuple (h, w, c) or None
+        How to see a flat row.
+
+    Returns
+    -------
+    pixels : ndarray of shape (n, h, w, c), uint8 or float32
+        The images; uint8 stays uint8, everything else becomes float32.
+    y : ndarray of shape (n,)
+        The labels.
+    source_dtype : dtype
+        The dtype that X had.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is no array of images, or X and y do not fit together.
+    """
+    rows = _rows(X, "X", image_shape)
+    if None not in (rows.image_shape, image_shape) and rows.image_shape != image_shape:
+        raise ValueError(
+            f"X has images of shape {rows.image_shape}, but image_shape={image_shape}. "
+            "Leave image_shape=None for input that has a shape."
+        )
+    values, y = validate_data(estimator, rows.values, y, dtype="numeric")
+    image_shape = rows.image_shape or image_shape or _guess_image_shape(values.shape[1])
+    if math.prod(image_shape) != values.shape[1]:
+        raise ValueError(
+            f"X has {values.shape[1]} features, but image_shape={image_shape} has "
+            f"{math.prod(image_shape)} values."
+        )
+    return _as_pixels(values, image_shape, "X"), y, values.dtype
+
+
+def check_images(
+    estimator: BaseEstimator, X: Any, image_shape: ImageShape, name: str = "X"
+) -> np.ndarray:
+    """Check X against the images of training, and make it images.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, as far as ``n_features_in_`` and ``feature_names_in_`` go.
+    X : array-like of shape (n, h, w), (n, h, w, c) or (n, d)
+        The images.
+    image_shape : tuple (h, w, c)
+        The shape of an image in training.
+    name : str, default="X"
+        What messages call X.
+
+    Returns
+    -------
+    pixels : ndarray of shape (n, h, w, c), uint8 or float32
+        The images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is no array of such images.
+    """
+    n_features = math.prod(image_shape)
+    rows = _rows(X, name, image_shape)
+    shape = np.shape(rows.values) if rows.image_shape is None else np.shape(X)
+    is_single = shape in (image_shape, image_shape[:2])
+    hint = " To pass a single image, pass X[None]." if is_single else ""
+    owner = type(estimator).__name__
+    if rows.image_shape not in (None, image_shape):
+        raise ValueError(
+            f"{name} has images of shape {rows.image_shape}, but {owner} is expecting "
+            f"{image_shape}.{hint}"
+        )
+    if isinstance(rows.values, np.ndarray) and len(shape) == 2 and shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {shape[1]} features, but {owner} is expecting {n_features} features as "
+            f"input.{hint}"
+        )
+    values = validate_data(estimator, rows.values, reset=False, dtype="numeric")
+    return _as_pixels(values, image_shape, name)
+
+
+def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
+    """Flatten shaped input to rows; leave flat input to scikit-learn's own checks."""
+    _refuse_what_is_no_array(X, name)
+    if hasattr(X, "columns") or hasattr(X, "tocsr"):
+        return Rows(X, None)  # data frames keep their names, sparse input gets its message
+    if not isinstance(X, np.ndarray):
+        X = _as_array(X, name)
+    if X.ndim <= 2:
+        return Rows(X, None)
+    if X.ndim > 4:
+        raise ValueError(
+            f"Found array with dim {X.ndim} and shape {X.shape} as {name}; expected 2, 3 or 4: "
+            "(n, h * w * c), (n, h, w) or (n, h, w, c)."
+        )
+    shape: ImageShape = (*X.shape[1:], 1)[:3]
+    if shape != image_shape:
+        _refuse_channels_first(X, name)
+    return Rows(X.reshape(len(X), math.prod(shape)), shape)
+
+
+def _refuse_what_is_no_array(X: Any, name: str) -> None:
+    kind = type(X).__name__
+    if X is None:
+        raise ValueError(f"{name} is None; pass an array of images.")
+    if isinstance(X, (str, bytes, os.PathLike)):
+        raise ValueError(f"{name} is a {kind}; pass an array of images, not a file or its name.")
+    if not isinstance(X, (list, tuple)) and not any(hasattr(X, mark) for mark in _ARRAY_MARKS):
+        raise TypeError(
+            f"{name} must be an array of images; got {kind}. Collect its images into one array."
+        )
+
+
+def _as_array(X: Any, name: str) -> np.ndarray:
+    if isinstance(X, tuple) and len(X) == 2 and np.ndim(X[0]) != np.ndim(X[1]):
+        raise ValueError(f"{name} is a tuple of two arrays; pass images and labels one by one.")
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        sizes = sorted({np.shape(image) for image in X if hasattr(image, "shape")})
+        if len(sizes) < 2:
+            raise
+        raise ValueError(
+            f"All images in {name} must have the same size; got sizes {sizes}. Resize them first."
+        ) from error
+
+
+def _refuse_channels_first(X: np.ndarray, name: str) -> None:
+    colours = (1, 3, 4)
+    if X.ndim == 4 and X.shape[1] in colours and X.shape[3] not in colours:
+        raise ValueError(
+            f"{name} of shape {X.shape} looks channels-first; expected (n, h, w, c). "
+            f"Use np.moveaxis({name}, 1, -1), or say image_shape={X.shape[1:]} if its images "
+            "really have that height, width and number of channels."
+        )
+
+
+def _guess_image_shape(n_features: int) -> ImageShape:
+    side = math.isqrt(n_features)
+    if side * side == n_features:
+        return side, side, 1
+    for channels in (3, 4):
+        side = math.isqrt(n_features // channels)
+        if side >= 8 and channels * side * side == n_features:
+            warnings.warn(
+                f"Rows of {n_features} values look like flat images of shape "
+                f"{(side, side, channels)}, but are taken as strips one pixel high. Pass "
+                f"image_shape={(side, side, channels)}, or {(1, n_features, 1)} if they are "
+                "strips.",
+                UserWarning,
+                stacklevel=4,
+            )
+    return 1, n_features, 1
+
+
+def _as_pixels(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
+    if values.dtype not in (np.uint8, np.float32):
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"Input {name} contains infinity or a value too large for dtype('float32')."
+            )
+    return values.reshape(len(values), *image_shape)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Labels to codes, and the weights that classes and samples carry."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import column_or_1d, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+
+
+def refuse_one_hot(y: Any) -> None:
+    """Refuse a table of labels with the sentence of scikit-learn and the remedy.
+
+    Raises
+    ------
+    ValueError
+        If y has two dimensions and more than one column.
+    """
+    shape = getattr(y, "shape", None)
+    if shape is None and isinstance(y, (list, tuple)) and y and isinstance(y[0], (list, tuple)):
+        shape = len(y), len(y[0])
+    if shape is not None and len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {tuple(shape)} instead. "
+            "If y is one-hot encoded, pass the labels: y.argmax(axis=1)."
+        )
+
+
+def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted classes, and each label's index among them as int32.
+
+    Raises
+    ------
+    ValueError
+        If y is not a classification target, or has one class only.
+    """
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    refuse_one_class(len(classes))
+    return classes, codes.astype(np.int32)
+
+
+def refuse_one_class(n_classes: int, where: str = "y") -> None:
+    """Raise ValueError if there is nothing to tell apart."""
+    if n_classes < 2:
+        plural = "" if n_classes == 1 else "es"
+        raise ValueError(
+            f"A classifier needs samples of at least 2 classes in {where}; "
+            f"got {n_classes} class{plural}."
+        )
+
+
+def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
+    """Return each label's index among known classes as int32.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes; `name` is what the message calls y.
+    """
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    unknown = sorted(set(y.tolist()) - set(classes.tolist()), key=str)
+    if unknown:
+        raise ValueError(
+            f"{name} has labels that y lacks: {unknown}. The classes of y are {classes.tolist()}."
+        )
+    return np.searchsorted(classes, y.astype(classes.dtype)).astype(np.int32)
+
+
+def class_weights(
+    class_weight: Mapping[Any, float] | str | None, classes: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """Return one weight per class, float64 of shape (n_classes,).
+
+    A class that the mapping does not name has weight 1.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite.
+
+    Warns
+    -----
+    UserWarning
+        If the mapping names a label that y lacks, as happens in a fold of cross-validation.
+    """
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str):
+        return np.asarray(
+            compute_class_weight(class_weight, classes=classes, y=classes[codes]), dtype=float
+        )
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        warnings.warn(
+            f"class_weight names labels that y lacks: {unknown}. They have no effect.",
+            UserWarning,
+            stacklevel=4,
+        )
+    weights = np.array([class_weight.get(label, 1) for label in labels], dtype=float)
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(
+            f"The weights in class_weight must be finite and not negative. Got {class_weight!r}."
+        )
+    return weights
+
+
+def sample_weights(sample_weight: ArrayLike | None, X: np.ndarray) -> np.ndarray:
+    """Return one weight per row, float64 of shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If the weights are not finite numbers of at least 0, one per row and not all 0.
+    """
+    if sample_weight is None:
+        return np.ones(len(X))
+    weights: np.ndarray = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
+    """Divide weights by their mean, as float32.
+
+    Raises
+    ------
+    ValueError
+        If all of them are zero, so that nothing in that part would count.
+    """
+    largest = weights.max()
+    if largest == 0:
+        raise ValueError(
+            f"All sample and class weights of the {what} are zero. "
+            "Give at least one of its rows a positive weight."
+        )
+    shares = weights / largest  # keeps the sum finite for the largest floats
+    return (shares / shares.mean()).astype(np.float32)

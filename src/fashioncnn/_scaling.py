@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How raw pixels become the numbers that the first convolution sees."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+_BLOCK = 4096  # images whose float64 copies are held at a time
+
+
+class PixelRangeWarning(UserWarning):
+    """The pixels to predict seem to be on another scale than those of training."""
+
+
+class Scaling(NamedTuple):
+    """One multiplication and one addition per channel: ``pixels * scale + offset``."""
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+
+class PixelRange(NamedTuple):
+    """The smallest and the largest pixel value of the training part."""
+
+    low: float
+    high: float
+
+
+def pixel_range(pixels: np.ndarray) -> PixelRange:
+    """Return the smallest and the largest value."""
+    return PixelRange(float(pixels.min()), float(pixels.max()))
+
+
+def fit_scaling(
+    scaling: str | None, pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype
+) -> Scaling | None:
+    """Fix the constants of the scaling by the training part.
+
+    Parameters
+    ----------
+    scaling : {"standardize", "unit"} or None
+        The estimator's parameter.
+    pixels : ndarray of shape (n, h, w, c)
+        All images.
+    rows : ndarray of int
+        The training part of them.
+    source_dtype : dtype
+        The dtype in which the user passed them.
+
+    Returns
+    -------
+    scaling : Scaling or None
+        None if pixels are taken as they are by the user's wish.
+
+    Raises
+    ------
+    ValueError
+        If `scaling` is "unit" and the range of integers can't be told.
+    """
+    if scaling is None:
+        return None
+    channels = pixels.shape[-1]
+    if scaling == "unit":
+        return Scaling((1 / _full_scale(pixels, rows, source_dtype),) * channels, (0.0,) * channels)
+    mean, deviation = _moments(pixels, rows)
+    # A deviation below float32's resolution is rounding: such a channel is constant.
+    deviation[deviation <= np.maximum(np.abs(mean) * 1e-7, 1e-30)] = 1
+    return Scaling(tuple((1 / deviation).tolist()), tuple((-mean / deviation).tolist()))
+
+
+def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) -> float:
+    """Return the value that "unit" maps to one."""
+    if source_dtype == np.uint8:
+        return 255
+    if source_dtype == np.uint16:
+        return 65535
+    if source_dtype.kind not in "iu":
+        return 1
+    low, high = pixel_range(pixels[rows])
+    for full_scale in (255, 65535):
+        if low >= 0 and high <= full_scale:
+            return full_scale
+    raise ValueError(
+        f"scaling='unit' takes integers within 0..255 or 0..65535. Got {source_dtype} values "
+        f"within {low:g}..{high:g}. Use scaling='standardize', or pass floats scaled by yourself."
+    )
+
+
+def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each channel's mean and standard deviation, float64, block by block.
+
+    Blocks are merged as in T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating formulae and a
+    pairwise algorithm for computing sample variances" (1982), equation 2.1.
+    """
+    channels = pixels.shape[-1]
+    count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
+    for start in range(0, len(rows), _BLOCK):
+        values = pixels[rows[start : start + _BLOCK]].reshape(-1, channels).astype(np.float64)
+        n, block_mean = len(values), values.mean(axis=0)
+        values -= block_mean
+        step = block_mean - mean
+        squares += np.square(values, out=values).sum(axis=0) + step**2 * count * n / (count + n)
+        mean += step * n / (count + n)
+        count += n
+    return mean, np.sqrt(squares / count)
+
+
+def warn_of_other_range(pixels: np.ndarray, training: PixelRange) -> None:
+    """Warn if 0..255 meets a model trained on 0..1, or the reverse.
+
+    Warns
+    -----
+    PixelRangeWarning
+        If training values were all >= 0 with a maximum above 2 and these are floats within 0..1,
+        or the reverse.
+    """
+    if training.low < 0 or (training.high > 2 and pixels.dtype == np.uint8):
+        return
+    low, high = pixel_range(pixels)
+    small_for_large = training.high > 2 and low >= 0 and 0 < high <= 1
+    large_for_small = training.high <= 1 and low >= 0 and high > 2
+    if small_for_large or large_for_small:
+        warnings.warn(
+            f"X has values within {low:g}..{high:g}, but this model was trained on values within "
+            f"{training.low:g}..{training.high:g}. Pass pixels on the same scale as in training; "
+            "the predictions are probably wrong.",
+            PixelRangeWarning,
+            stacklevel=4,
+        )

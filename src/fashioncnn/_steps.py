@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The graph of a forward pass and of training steps, as functions of weights that are arguments.
+
+The network is a Keras model used as a description: `Model.stateless_call` runs it on any values of
+its weights. Only functions of this module are traced.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fashioncnn._architecture import Weights
+from fashioncnn._backend import keras, tf
+from fashioncnn._network import weight_name
+from fashioncnn._optimizers import Optimizer
+
+Tensors = Mapping[str, Any]  # each weight's value by its name
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """The variables that training changes: the weights, and each trainable weight's moments."""
+
+    weights: Mapping[str, Any]
+    slots: Mapping[str, Sequence[Any]]
+
+    def reset(self, weights: Weights) -> None:
+        """Start from the given weights, with moments of zero."""
+        for name, value in weights.items():
+            self.weights[name].assign(value)
+        for slots in self.slots.values():
+            for slot in slots:
+                slot.assign(tf.zeros_like(slot))
+
+    def values(self) -> Tensors:
+        """Return the weights' values as tensors."""
+        return {name: tf.convert_to_tensor(weight) for name, weight in self.weights.items()}
+
+    def weights_as_numpy(self) -> Weights:
+        """Return copies of the weights' values."""
+        return {name: variable.numpy() for name, variable in self.weights.items()}
+
+
+def new_training_state(network: keras.Model, optimizer: Optimizer) -> TrainingState:
+    """Create the variables for one training of the network at a time."""
+
+    def zeros(variable: keras.Variable) -> Any:
+        return tf.Variable(tf.zeros(variable.shape), trainable=False)
+
+    return TrainingState(
+        weights={weight_name(variable): zeros(variable) for variable in network.weights},
+        slots={
+            weight_name(variable): tuple(zeros(variable) for _ in range(optimizer.n_slots))
+            for variable in network.trainable_weights
+        },
+    )
+
+
+def trace_forward(network: keras.Model, dtype: str) -> Any:
+    """Compile ``(weights, scale, offset, pixels) -> logits`` for any number of images."""
+    _, *image_shape = network.input_shape
+
+    def forward(weights: Tensors, scale: Any, offset: Any, pixels: Any) -> Any:
+        logits, _ = _call(network, weights, _scaled(pixels, scale, offset))
+        return logits
+
+    weights = {
+        weight_name(variable): tf.TensorSpec(variable.shape, tf.float32)
+        for variable in network.weights
+    }
+    per_channel = tf.TensorSpec((image_shape[-1],), tf.float32)
+    pixels = tf.TensorSpec((None, *image_shape), dtype)
+    return _compile(forward, weights, per_channel, per_channel, pixels)
+
+
+def trace_training(
+    network: keras.Model, optimizer: Optimizer, state: TrainingState, dtype: str
+) -> Any:
+    """Compile one step per batch of the given rows.
+
+    The function is ``(weights, slots, data, rows, settings, first_step) -> (loss, n_correct)``:
+
+    - ``weights`` and ``slots`` of a TrainingState, which it changes;
+    - ``data``: pixels, codes and weights that rows point into;
+    - ``rows``: int32, the batches one after the other, of which the last may be smaller;
+    - ``settings``: see `_SETTINGS`; ``first_step``: the number of steps taken before;
+    - ``loss``: the sum of weight times loss over the rows, float32;
+    - ``n_correct``: how many of them the network classified right, each before its step.
+    """
+    _, *image_shape = network.input_shape
+
+    def train(
+        weights: Mapping[str, Any],
+        slots: Mapping[str, Sequence[Any]],
+        data: Sequence[Any],
+        rows: Any,
+        settings: Mapping[str, Any],
+        first_step: Any,
+    ) -> tuple[Any, Any]:
+        size = settings["batch_size"]
+        n_steps = (tf.size(rows) + size - 1) // size
+
+        def body(index: Any, loss: Any, n_correct: Any) -> tuple[Any, Any, Any]:
+            batch_rows = rows[index * size : (index + 1) * size]
+            batch = [tf.gather(array, batch_rows) for array in data]
+            batch_loss, batch_correct = _training_step(
+                network,
+                optimizer,
+                TrainingState(weights, slots),
+                batch,
+                settings,
+                first_step + index,
+            )
+            return index + 1, loss + batch_loss, n_correct + batch_correct
+
+        start = (tf.constant(0), tf.constant(0.0), tf.constant(0))
+        _, loss, n_correct = tf.while_loop(
+            lambda index, *_: index < n_steps, body, start, parallel_iterations=1
+        )
+        return loss, n_correct
+
+    data = (
+        tf.TensorSpec((None, *image_shape), dtype),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None,), tf.float32),
+    )
+    settings = {name: tf.TensorSpec((), setting) for name, setting in _SETTINGS.items()}
+    per_channel = tf.TensorSpec((image_shape[-1],), tf.float32)
+    settings.update(scale=per_channel, offset=per_channel)
+    rows, first_step = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
+    return _compile(train, state.weights, state.slots, data, rows, settings, first_step)
+
+
+# Beside scale and offset, of one value per channel each.
+_SETTINGS = {
+    "batch_size": tf.int32,
+    "dropout_seed": tf.int32,
+    "label_smoothing": tf.float32,
+    "learning_rate": tf.float32,
+}
+
+
+def _compile(function: Any, *signature: Any) -> Any:
+    """Trace a function once; unlike its tf.function, the result heeds no eager setting."""
+    return tf.function(function, autograph=False).get_concrete_function(*signature)
+
+
+def _training_step(
+    network: keras.Model,
+    optimizer: Optimizer,
+    state: TrainingState,
+    batch: Sequence[Any],
+    settings: Mapping[str, Any],
+    step: Any,
+) -> tuple[Any, Any]:
+    """Take one step; return the batch's sum of weight times loss, and its number of hits."""
+    pixels, codes, row_weights = batch
+    images = _scaled(pixels, settings["scale"], settings["offset"])
+    values = state.values()
+    trainable = [values[name] for name in state.slots]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(trainable)
+        logits, statistics = _call(
+            network, values, images, dropout=(settings["dropout_seed"], step)
+        )
+        losses = row_weights * cross_entropy(logits, codes, settings["label_smoothing"])
+        loss = tf.reduce_mean(losses)
+    gradients = tape.gradient(loss, trainable)
+    for (name, slots), gradient in zip(state.slots.items(), gradients, strict=True):
+        optimizer.apply(state.weights[name], slots, gradient, settings["learning_rate"], step)
+    for name, value in statistics.items():
+        state.weights[name].assign(value)
+    hits = tf.argmax(logits, axis=1, output_type=tf.int32) == codes
+    return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int32))
+
+
+def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:
+    """Compute each row's cross-entropy with its label, smoothed as Keras does.
+
+    Keras' categorical loss of one-hot labels and its sparse loss of integers are this same
+    function of the logits; codes become one-hot one batch at a time, for either.
+    """
+    n_classes = logits.shape[-1]
+    targets = tf.one_hot(codes, n_classes) * (1 - label_smoothing) + label_smoothing / n_classes
+    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+
+
+def _scaled(pixels: Any, scale: Any, offset: Any) -> Any:
+    return tf.cast(pixels, tf.float32) * scale + offset
+
+
+def _call(
+    network: keras.Model, weights: Tensors, images: Any, dropout: tuple[Any, Any] | None = None
+) -> tuple[Any, Tensors]:
+    """Run the network on given weights; return logits, and the new values of moving statistics.
+
+    With `dropout`, a pair of seed and step, the network runs as in training: every dropout layer
+    gets a random state of its own for each step.
+    """
+    layers_with_state = [
+        variable for variable in network.non_trainable_variables if _is_random_state(variable)
+    ]
+    seed, step = dropout or (0, 0)
+    random_states = {
+        variable.path: tf.cast(tf.stack([seed, step * len(layers_with_state) + number]), tf.uint32)
+        for number, variable in enumerate(layers_with_state)
+    }
+    values = {**weights, **random_states}
+    logits, others = network.stateless_call(
+        [values[variable.path] for variable in network.trainable_variables],
+        [values[variable.path] for variable in network.non_trainable_variables],
+        images,
+        training=dropout is not None,
+    )
+    statistics = {
+        weight_name(variable): value
+        for variable, value in zip(network.non_trainable_variables, others, strict=True)
+        if not _is_random_state(variable)
+    }
+    return logits, statistics
+
+
+def _is_random_state(variable: keras.Variable) -> bool:
+    return str(variable.path).endswith("seed_generator_state")

@@ -1,0 +1,540 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The estimator: its parameters, and the flow from X and y to a trained network."""
+
+import copy
+import warnings
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from fashioncnn._architecture import ACTIVATIONS, Architecture
+from fashioncnn._fitted import FittedNetwork
+from fashioncnn._inputs import check_images, check_training_images
+from fashioncnn._labels import (
+    class_weights,
+    codes_of,
+    encode_labels,
+    refuse_one_class,
+    refuse_one_hot,
+    sample_weights,
+    scale_to_mean_one,
+)
+from fashioncnn._outputs import log_softmax
+from fashioncnn._parameters import (
+    Nested,
+    build_architecture,
+    parse_conv_stacks,
+    parse_dense_units,
+    parse_image_shape,
+    parse_rates,
+    parse_windows,
+)
+from fashioncnn._scaling import fit_scaling, pixel_range, warn_of_other_range
+from fashioncnn._split import split_rows
+from fashioncnn.recipes import RECIPES
+
+_MANY_PARAMETERS = 20_000_000
+_WINDOWS = (
+    "an int in the range [1, inf), an (h, w) pair of them, or a tuple of such pairs, one per stack"
+)
+
+
+class _TrainingData(NamedTuple):
+    """What `fit` was given, checked and in the forms that training takes."""
+
+    pixels: np.ndarray  # (n, h, w, c), uint8 or float32
+    source_dtype: np.dtype
+    classes: np.ndarray
+    codes: np.ndarray  # (n,), int32
+    weights: np.ndarray  # (n,), float64: class weight times sample weight
+    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # pixels, codes, weights
+
+
+class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
+    """A convolutional network that classifies images.
+
+    The default is the network of an article that trains it on Fashion-MNIST:
+    two convolutions, max pooling, dropout, a dense layer, dropout, softmax.
+
+    Parameters
+    ----------
+    conv_stacks : sequence, default=((32, 64),)
+        The filters of each convolution, one tuple per stack; an int `n` means `(n,)`. Every stack
+        ends in max pooling and dropout.
+    dense_units : int or sequence of int, default=(128,)
+        The units of each dense layer between the stacks and the output; `()` for none.
+    kernel_size : int, (h, w) or tuple of (h, w), default=3
+        The windows of the convolutions; a tuple of pairs has one for each stack. A window that is
+        larger than the feature map is clipped to it, so every image size builds.
+    padding : {"valid", "same"}, default="valid"
+        Whether convolutions keep to the image or pad it with zeros.
+    activation : str, default="relu"
+        The activation of convolutions and dense layers, by its Keras name: one of "celu", "elu",
+        "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "mish", "relu", "relu6", "selu",
+        "sigmoid", "silu", "softplus", "softsign", "tanh".
+    pool_size : int, (h, w) or tuple of (h, w), default=2
+        The windows of max pooling, like `kernel_size`.
+    batch_normalization : bool, default=False
+        Whether to normalise after each convolution, which then has no bias. In each stack pooling
+        comes before the last normalisation and activation.
+    global_pooling : {"avg", "max"} or None, default=None
+        How to reduce the last feature maps to one value per channel; None flattens them.
+    conv_dropout : float or sequence of float, default=0.25
+        The share of values dropped after each stack, one for all or one per stack, in [0, 1).
+    dense_dropout : float, default=0.2
+        The share of values dropped after each dense layer, in [0, 1).
+    loss : {"categorical_crossentropy", "sparse_categorical_crossentropy"}, \
+            default="categorical_crossentropy"
+        Both train the same network to the same result. It decides which labels `model_` expects
+        in `evaluate`: one-hot rows or integers.
+    label_smoothing : float, default=0.0
+        The share of each label that is spread over all classes, in [0, 1) [2]_.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes by label; a class that is not named has weight 1. "balanced" weighs
+        each inversely to its frequency in y. They multiply `sample_weight`.
+    optimizer : {"adam", "adamw", "rmsprop", "sgd"}, default="adam"
+        The update rule, with Keras' default settings; "sgd" has Nesterov momentum 0.9. "adamw" is
+        "adam", under the name that Keras users look for.
+    learning_rate : float or None, default=None
+        The step size; None takes 0.01 for "sgd" and 0.001 for the others.
+    epochs : int, default=12
+        How many times training passes over the data.
+    batch_size : int, default=128
+        The number of images per step; clipped to the number of images.
+    validation_fraction : float or None, default=None
+        The share of training data to hold out, in (0, 1): stratified and shuffled, at least one
+        row per class and at most half of all. None holds nothing out.
+    image_shape : (h, w), (h, w, c) or None, default=None
+        How to see a flat row of X. None takes a square grey image where the length is a perfect
+        square, else a strip one pixel high.
+    scaling : {"standardize", "unit"} or None, default="standardize"
+        "standardize" subtracts each channel's mean and divides by its standard deviation in the
+        training part. "unit" divides uint8 by 255 and uint16 by 65535, other integers by one of
+        these if the training values lie within, and leaves floats as they are. None takes all
+        values as they are. Scaling is part of the network: pass raw pixels.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, the order of images, dropout and the validation part. An int gives
+        the same result in every run with the same number of threads.
+    verbose : {0, 1, 2}, default=0
+        0 is silent, 1 shows a progress bar for each epoch, 2 a line.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_features_in_ : int
+        The number of values in an image, h * w * c.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        The names of the columns, where X had names that are all strings.
+    image_shape_ : tuple (h, w, c)
+        The shape of an image.
+    history_ : dict of lists of float
+        One value per epoch: "loss" (weighted mean over the training part, each batch before its
+        step), "accuracy" (the share of images classified right, unweighted), "learning_rate", and
+        with a validation part "val_loss" and "val_accuracy".
+    n_iter_ : int
+        The number of epochs.
+    model_ : keras.Model
+        The network as a compiled Functional model of stock layers, from raw pixels to
+        probabilities, for `summary`, `evaluate`, `save` and export. It is a copy: changing it does
+        not change predictions.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : Dense layers only.
+
+    References
+    ----------
+    .. [1] H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for
+       benchmarking machine learning algorithms", arXiv:1708.07747, 2017.
+    .. [2] C. Szegedy et al., "Rethinking the Inception architecture for computer vision",
+       arXiv:1512.00567, 2015, section 7.
+
+    Examples
+    --------
+    >>> from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+    >>> X, y = load_fashion_mnist_sample("train")
+    >>> X_test, y_test = load_fashion_mnist_sample("test")
+    >>> clf = FashionCNNClassifier(((16,), (32,)), epochs=3, random_state=0).fit(X, y)
+    >>> round(clf.score(X_test, y_test), 1)
+    0.8
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "conv_stacks": [
+            Nested(
+                "a non-empty tuple with, for each stack, an int in the range [1, inf) or a "
+                "non-empty tuple of them",
+                parse_conv_stacks,
+            )
+        ],
+        "dense_units": [
+            Nested("an int in the range [1, inf) or a tuple of them", parse_dense_units)
+        ],
+        "kernel_size": [Nested(_WINDOWS, parse_windows)],
+        "padding": [StrOptions({"valid", "same"})],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "pool_size": [Nested(_WINDOWS, parse_windows)],
+        "batch_normalization": ["boolean"],
+        "global_pooling": [StrOptions({"avg", "max"}), None],
+        "conv_dropout": [
+            Nested("a float in the range [0.0, 1.0) or a tuple of them, one per stack", parse_rates)
+        ],
+        "dense_dropout": [Interval(Real, 0, 1, closed="left")],
+        "loss": [StrOptions({"categorical_crossentropy", "sparse_categorical_crossentropy"})],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "optimizer": [StrOptions({"adam", "adamw", "rmsprop", "sgd"})],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "image_shape": [
+            Nested("a tuple (h, w) or (h, w, c) of ints in the range [1, inf)", parse_image_shape),
+            None,
+        ],
+        "scaling": [StrOptions({"standardize", "unit"}), None],
+        "random_state": ["random_state"],
+        "verbose": [Interval(Integral, 0, 2, closed="both")],
+    }
+
+    _network: FittedNetwork
+
+    def __init__(
+        self,
+        conv_stacks: Any = ((32, 64),),
+        dense_units: Any = (128,),
+        *,
+        kernel_size: Any = 3,
+        padding: str = "valid",
+        activation: str = "relu",
+        pool_size: Any = 2,
+        batch_normalization: bool = False,
+        global_pooling: str | None = None,
+        conv_dropout: Any = 0.25,
+        dense_dropout: float = 0.2,
+        loss: str = "categorical_crossentropy",
+        label_smoothing: float = 0.0,
+        class_weight: Mapping[Any, float] | str | None = None,
+        optimizer: str = "adam",
+        learning_rate: float | None = None,
+        epochs: int = 12,
+        batch_size: int = 128,
+        validation_fraction: float | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        scaling: str | None = "standardize",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.conv_stacks = conv_stacks
+        self.dense_units = dense_units
+        self.kernel_size = kernel_size
+        self.padding = padding
+        self.activation = activation
+        self.pool_size = pool_size
+        self.batch_normalization = batch_normalization
+        self.global_pooling = global_pooling
+        self.conv_dropout = conv_dropout
+        self.dense_dropout = dense_dropout
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.image_shape = image_shape
+        self.scaling = scaling
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def from_recipe(cls, name: str, **overrides: Any) -> Self:
+        """Return an unfitted classifier with the settings of a recipe.
+
+        Parameters
+        ----------
+        name : {"article"}
+            "article" is the source article: the default network, pixels divided by 255, 30 % of
+            the data held out for validation, Adam, batches of 128, 12 epochs.
+        **overrides
+            Parameters of the class that take the place of the recipe's.
+
+        Returns
+        -------
+        classifier : FashionCNNClassifier
+            With every parameter explicit, so that `get_params` and `clone` see plain values.
+
+        Raises
+        ------
+        ValueError
+            If there is no such recipe, or no such parameter.
+
+        Examples
+        --------
+        >>> from fashioncnn import FashionCNNClassifier
+        >>> FashionCNNClassifier.from_recipe("article", epochs=3).validation_fraction
+        0.3
+        """
+        if name not in RECIPES:
+            raise ValueError(f"Unknown recipe {name!r}. The recipes are {sorted(RECIPES)}.")
+        classifier = cls()
+        classifier.set_params(**{**RECIPES[name], **overrides})
+        return classifier
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train a new network on images and their labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            The images, with raw pixels of any numeric dtype; uint8 takes the least memory.
+        y : array-like of shape (n,)
+            The labels: numbers, strings, or whatever scikit-learn takes as classes.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each image; None is 1 for all. Together with class weights they are
+            scaled to mean 1 over the training part.
+        X_val : array-like of the same shape as X but for n, default=None
+            Images to validate on after each epoch, in place of `validation_fraction`.
+        y_val : array-like of shape (n_val,), default=None
+            Their labels, all of which occur in y.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+
+        Returns
+        -------
+        self : FashionCNNClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a parameter of the class is out of its range. It is a ValueError and a TypeError.
+        TypeError, ValueError
+            If X is no array of images, y no classification target with at least two classes, or
+            weights are no finite numbers of at least 0. Nothing is changed then.
+        ValueError
+            If training diverges. Nothing is changed then, either.
+        """
+        checked = copy.copy(self)  # scikit-learn's checks set attributes; self changes at the end
+        data = checked._check_data(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        image_shape = data.pixels.shape[1:]
+        architecture = build_architecture(self.get_params(), image_shape, len(data.classes))
+        _warn_of_many_parameters(architecture)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        network, history = self._train(data, architecture, np.random.SeedSequence(seed))
+
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(checked, name):
+                setattr(self, name, getattr(checked, name))
+            elif hasattr(self, name):
+                delattr(self, name)
+        self.classes_ = data.classes
+        self.image_shape_ = image_shape
+        self.history_ = history
+        self.n_iter_ = len(history["loss"])
+        self._network = network
+        return self
+
+    def _check_data(
+        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, sample_weight_val: Any
+    ) -> _TrainingData:
+        """Make every complaint about data."""
+        image_shape = None if self.image_shape is None else parse_image_shape(self.image_shape)
+        refuse_one_hot(y)
+        pixels, y, source_dtype = check_training_images(self, X, y, image_shape)
+        classes, codes = encode_labels(y)
+        weight_of_class = class_weights(self.class_weight, classes, codes)
+        weights = sample_weights(sample_weight, pixels) * weight_of_class[codes]
+        refuse_one_class(np.unique(codes[weights > 0]).size, "y with a positive weight")
+        validation = None
+        if X_val is not None or y_val is not None:
+            if X_val is None or y_val is None:
+                raise ValueError("Pass X_val and y_val together, or neither.")
+            refuse_one_hot(y_val)
+            pixels_val = check_images(self, X_val, pixels.shape[1:], "X_val")
+            codes_val = codes_of(y_val, classes, "y_val")
+            check_consistent_length(pixels_val, codes_val)
+            weights_val = sample_weights(sample_weight_val, pixels_val)
+            validation = pixels_val, codes_val, weights_val * weight_of_class[codes_val]
+        elif sample_weight_val is not None:
+            raise ValueError("sample_weight_val goes with X_val and y_val, which are None.")
+        return _TrainingData(pixels, source_dtype, classes, codes, weights, validation)
+
+    def _train(
+        self, data: _TrainingData, architecture: Architecture, seed: np.random.SeedSequence
+    ) -> tuple[FittedNetwork, dict[str, list[float]]]:
+        """Split off the validation part, fix the scaling, and train."""
+        split_seed, training_seed = seed.spawn(2)
+        rows, validation = np.arange(len(data.codes)), data.validation
+        if validation is None and self.validation_fraction is not None:
+            rows, held_out = split_rows(
+                data.codes,
+                data.classes,
+                self.validation_fraction,
+                int(split_seed.generate_state(1)[0]),
+            )
+            validation = data.pixels[held_out], data.codes[held_out], data.weights[held_out]
+        scaling = fit_scaling(self.scaling, data.pixels, rows, data.source_dtype)
+        weights = np.zeros(len(data.weights), np.float32)
+        weights[rows] = scale_to_mean_one(data.weights[rows], "training part")
+        if validation is not None:
+            weights_val = scale_to_mean_one(validation[2], "validation part")
+
+        # From here on TensorFlow is needed.
+        from fashioncnn._backend import undisturbed
+        from fashioncnn._optimizers import OPTIMIZERS
+        from fashioncnn._program import program_for
+        from fashioncnn._training import Images, Settings, train
+
+        settings = Settings(
+            optimizer=self.optimizer,
+            learning_rate=float(self.learning_rate or OPTIMIZERS[self.optimizer].learning_rate),
+            label_smoothing=float(self.label_smoothing),
+            epochs=int(self.epochs),
+            batch_size=min(int(self.batch_size), len(rows)),
+            verbose=int(self.verbose),
+            seed=training_seed,
+        )
+        trained, history = undisturbed(
+            lambda: train(
+                program_for(architecture),
+                scaling,
+                Images(data.pixels, data.codes, weights),
+                rows,
+                validation and Images(*validation[:2], weights_val),
+                settings,
+            )
+        )
+        compilation = (self.optimizer, settings.learning_rate, self.loss)
+        values = pixel_range(data.pixels)
+        return FittedNetwork(architecture, scaling, values, trained, compilation), history
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict the label of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            The images, on the same scale as in training.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+            The most probable class of each; of equally probable ones the first in `classes_`.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier has not been fitted.
+        TypeError, ValueError
+            If X is no array of images of shape `image_shape_`.
+
+        Warns
+        -----
+        PixelRangeWarning
+            If the pixels seem to be on another scale than in training.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Predict the probability of each class for each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            The images, as for `predict`, which also says what is raised.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_classes), float32
+            In the order of `classes_`; each row sums to 1.
+        """
+        return np.exp(log_softmax(self._logits(X))).astype(np.float32)
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Predict the logarithm of the probability of each class for each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            The images, as for `predict`, which also says what is raised.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n, n_classes), float32
+            Computed from the logits, so that it is finite where a probability rounds to 0.
+        """
+        return log_softmax(self._logits(X)).astype(np.float32)
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the logits, of which `predict_proba` is the softmax.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            The images, as for `predict`, which also says what is raised.
+
+        Returns
+        -------
+        decision : ndarray of shape (n, n_classes), or (n,) for two classes, float32
+            For two classes the second logit less the first.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def _logits(self, X: Any) -> NDArray[np.float32]:
+        check_is_fitted(self)
+        pixels = check_images(self, X, self.image_shape_)
+        warn_of_other_range(pixels, self._network.pixel_range)
+        return self._network.logits(pixels)
+
+    @property
+    def model_(self) -> Any:
+        """The network as a compiled keras.Model, built when it is first asked for."""
+        check_is_fitted(self)
+        return self._network.keras_model()
+
+    def __dir__(self) -> list[str]:
+        """Leave out `model_`, which must not be built by scikit-learn's notebook repr."""
+        return [name for name in super().__dir__() if name != "model_"]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Say whether a fit has ended well."""
+        return hasattr(self, "_network")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that images may have two or three dimensions."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _warn_of_many_parameters(architecture: Architecture) -> None:
+    if architecture.n_parameters > _MANY_PARAMETERS:
+        warnings.warn(
+            f"The network has {architecture.n_parameters:,} parameters on images of shape "
+            f"{architecture.image_shape}, which takes long to train. Use global_pooling='avg', a "
+            "larger pool_size, or more stacks in conv_stacks.",
+            UserWarning,
+            stacklevel=4,
+        )
