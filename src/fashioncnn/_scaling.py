@@ -21,7 +21,7 @@ class Scaling(NamedTuple):
 
 
 class PixelRange(NamedTuple):
-    """The smallest and the largest pixel value of the training part."""
+    """The smallest and the largest pixel value of the images passed to `fit`."""
 
     low: float
     high: float

@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 
 def split_rows(
@@ -43,6 +42,8 @@ def split_rows(
     UserWarning
         If a class has one member.
     """
+    from sklearn.model_selection import train_test_split  # imported late: it takes long
+
     members = np.bincount(codes, minlength=len(classes))
     lonely = members == 1
     splittable = np.flatnonzero(~lonely[codes])

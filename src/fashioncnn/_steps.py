@@ -78,14 +78,15 @@ def trace_training(
 ) -> Any:
     """Compile one step per batch of the given rows.
 
-    The function is ``(weights, slots, data, rows, settings, first_step) -> (loss, n_correct)``:
+    The function is ``(weights, slots, data, rows, settings, first_step, totals) -> totals``:
 
     - ``weights`` and ``slots`` of a TrainingState, which it changes;
     - ``data``: pixels, codes and weights that rows point into;
     - ``rows``: int32, the batches one after the other, of which the last may be smaller;
     - ``settings``: see `_SETTINGS`; ``first_step``: the number of steps taken before;
-    - ``loss``: the sum of weight times loss over the rows, float32;
-    - ``n_correct``: how many of them the network classified right, each before its step.
+    - ``totals``: the sum of weight times loss, float64, and how many rows the network classified
+      right, each before its step. The totals so far go in, so that the sums have one order however
+      an epoch is divided into calls.
     """
     _, *image_shape = network.input_shape
 
@@ -96,6 +97,7 @@ def trace_training(
         rows: Any,
         settings: Mapping[str, Any],
         first_step: Any,
+        totals: tuple[Any, Any],
     ) -> tuple[Any, Any]:
         size = settings["batch_size"]
         n_steps = (tf.size(rows) + size - 1) // size
@@ -113,11 +115,10 @@ def trace_training(
             )
             return index + 1, loss + batch_loss, n_correct + batch_correct
 
-        start = (tf.constant(0), tf.constant(0.0), tf.constant(0))
-        _, loss, n_correct = tf.while_loop(
-            lambda index, *_: index < n_steps, body, start, parallel_iterations=1
+        _, *totals = tf.while_loop(
+            lambda index, *_: index < n_steps, body, (0, *totals), parallel_iterations=1
         )
-        return loss, n_correct
+        return tuple(totals)
 
     data = (
         tf.TensorSpec((None, *image_shape), dtype),
@@ -128,7 +129,8 @@ def trace_training(
     per_channel = tf.TensorSpec((image_shape[-1],), tf.float32)
     settings.update(scale=per_channel, offset=per_channel)
     rows, first_step = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
-    return _compile(train, state.weights, state.slots, data, rows, settings, first_step)
+    totals = tf.TensorSpec((), tf.float64), tf.TensorSpec((), tf.int32)
+    return _compile(train, state.weights, state.slots, data, rows, settings, first_step, totals)
 
 
 # Beside scale and offset, of one value per channel each.
@@ -171,7 +173,7 @@ def _training_step(
     for name, value in statistics.items():
         state.weights[name].assign(value)
     hits = tf.argmax(logits, axis=1, output_type=tf.int32) == codes
-    return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int32))
+    return tf.cast(tf.reduce_sum(losses), tf.float64), tf.reduce_sum(tf.cast(hits, tf.int32))
 
 
 def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:

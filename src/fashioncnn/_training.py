@@ -20,7 +20,8 @@ _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
 _RESIDENT_BYTES = 2**30  # pixels up to this size become one tensor, larger ones a block per call
 
 History = dict[str, list[float]]
-TakeSteps = Callable[[np.ndarray, int], tuple[float, int]]  # rows, first step -> loss, hits
+Totals = tuple[float, int]  # the sum of weight times loss, and the number of hits
+TakeSteps = Callable[[np.ndarray, int, Totals], Totals]  # rows, first step, totals so far
 
 
 class Images(NamedTuple):
@@ -93,11 +94,11 @@ def train(
             progress = _Progress(settings, epoch, n_steps)
             metrics = _run_epoch(take_steps, order, epoch * n_steps, settings.batch_size, progress)
             _refuse_non_finite(metrics["loss"], epoch, settings)
-            metrics["learning_rate"] = settings.learning_rate
             if validation is not None:
                 logits = program.logits(state.values(), scaling, validation.pixels)
                 metrics |= _evaluate(logits, validation, settings.label_smoothing)
             progress.finish(metrics)
+            metrics["learning_rate"] = settings.learning_rate
             for name, value in metrics.items():
                 history.setdefault(name, []).append(value)
         weights = state.weights_as_numpy()
@@ -128,7 +129,7 @@ def _compiled_steps(
     }
     feed = _feed(images)
 
-    def take_steps(rows: np.ndarray, first_step: int) -> tuple[float, int]:
+    def take_steps(rows: np.ndarray, first_step: int, totals: Totals) -> Totals:
         data, positions = feed(rows)
         loss, hits = function(
             state.weights,
@@ -137,6 +138,7 @@ def _compiled_steps(
             tf.constant(positions, tf.int32),
             inputs,
             tf.constant(first_step, tf.int32),
+            (tf.constant(totals[0], tf.float64), tf.constant(totals[1], tf.int32)),
         )
         return float(loss), int(hits)
 
@@ -163,17 +165,17 @@ def _run_epoch(
     progress: "_Progress",
 ) -> dict[str, float]:
     """Take the steps of one epoch, as many in a call as fit into a short time."""
-    steps_per_call, done, loss, hits = 1, 0, 0.0, 0
+    steps_per_call, done, totals = 1, 0, (0.0, 0)
     while done < len(order):
         rows = order[done : done + steps_per_call * batch_size]
         started = time.perf_counter()
-        call_loss, call_hits = take_steps(rows, first_step + done // batch_size)
+        totals = take_steps(rows, first_step + done // batch_size, totals)
         seconds = max(time.perf_counter() - started, 1e-6)
         limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
         steps_per_call = max(1, min(2 * steps_per_call, limit))
-        done, loss, hits = done + len(rows), loss + call_loss, hits + call_hits
-        metrics = {"loss": loss / done, "accuracy": hits / done}
-        if not math.isfinite(loss):
+        done += len(rows)
+        metrics = {"accuracy": totals[1] / done, "loss": totals[0] / done}
+        if not math.isfinite(totals[0]):
             break
         progress.update(math.ceil(done / batch_size), metrics)
     return metrics
@@ -186,7 +188,7 @@ def _evaluate(logits: np.ndarray, images: Images, label_smoothing: float) -> dic
     losses = -(1 - label_smoothing) * of_label - label_smoothing * log_probabilities.mean(axis=1)
     hits = logits.argmax(axis=1) == images.codes
     loss = np.average(losses, weights=images.weights)
-    return {"val_loss": float(loss), "val_accuracy": float(hits.mean())}
+    return {"val_accuracy": float(hits.mean()), "val_loss": float(loss)}
 
 
 def _refuse_non_finite(loss: float, epoch: int, settings: Settings) -> None:
@@ -204,7 +206,7 @@ class _Progress:
 
     def __init__(self, settings: Settings, epoch: int, n_steps: int) -> None:
         self._n_steps = n_steps
-        names = ("loss", "accuracy", "learning_rate", "val_loss", "val_accuracy")
+        names = ("accuracy", "loss", "val_accuracy", "val_loss")
         self._bar = keras.utils.Progbar(
             n_steps, verbose=int(settings.verbose), stateful_metrics=names
         )
