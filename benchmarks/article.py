@@ -110,6 +110,7 @@ def summarize(runs: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
+    """Run all seeds, writing the results after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=12)
