@@ -175,17 +175,15 @@ def _guess_image_shape(n_features: int) -> ImageShape:
     side = math.isqrt(n_features)
     if side * side == n_features:
         return side, side, 1
-    for channels in (3, 4):
-        side = math.isqrt(n_features // channels)
-        if side >= 8 and channels * side * side == n_features:
-            warnings.warn(
-                f"Rows of {n_features} values look like flat images of shape "
-                f"{(side, side, channels)}, but are taken as strips one pixel high. Pass "
-                f"image_shape={(side, side, channels)}, or {(1, n_features, 1)} if they are "
-                "strips.",
-                UserWarning,
-                stacklevel=4,
-            )
+    side = math.isqrt(n_features // 3)
+    if side >= 8 and 3 * side * side == n_features:
+        warnings.warn(
+            f"Rows of {n_features} values look like flat images of shape {(side, side, 3)}, but "
+            f"are taken as strips one pixel high. Pass image_shape={(side, side, 3)}, or "
+            f"{(1, n_features, 1)} if they are strips.",
+            UserWarning,
+            stacklevel=4,
+        )
     return 1, n_features, 1
 
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all tests share: small images that can be learnt, and one classifier fitted on them."""
+
+import os
+
+# Three of scikit-learn's estimator checks skip silently unless this is set before SciPy is imported.
+os.environ["SCIPY_ARRAY_API"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+from fashioncnn import FashionCNNClassifier
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Give 90 uint8 images of 6 x 6 pixels, three classes told apart by a bright quarter."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(["left", "right", "up"], 30)
+    X = random.integers(0, 120, size=(90, 6, 6), dtype=np.uint8)
+    X[:30, 3:, :3] += 120
+    X[30:60, 3:, 3:] += 120
+    X[60:, :3, :3] += 120
+    order = random.permutation(90)
+    X, labels = X[order], labels[order]
+    X.flags.writeable = labels.flags.writeable = False
+    return X, labels
+
+
+@pytest.fixture
+def small():
+    """Give a function that makes an unfitted classifier of few parameters."""
+
+    def make(**params):
+        settings = {"conv_stacks": (4,), "dense_units": (8,), "epochs": 8, "batch_size": 16}
+        settings |= {"learning_rate": 0.01, "random_state": 0}
+        return FashionCNNClassifier(**(settings | params))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fitted(images):
+    """Give a classifier fitted on the images. Do not refit or change it."""
+    return FashionCNNClassifier(
+        (4,), (8,), epochs=8, batch_size=16, learning_rate=0.01, random_state=0
+    ).fit(*images)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The held-out part: stratified, seeded, of the promised size."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fashioncnn._split import split_rows
+
+
+def split(members, fraction, seed=0):
+    """Split rows of which `members[i]` belong to class i, in a fixed random order."""
+    codes = np.random.default_rng(1).permutation(np.repeat(np.arange(len(members)), members))
+    training, validation = split_rows(codes, np.arange(len(members)) * 10, fraction, seed)
+    return codes, training, validation
+
+
+def test_size_and_shares():
+    codes, training, validation = split([500, 300, 200], 0.3)
+    assert len(validation) == 300
+    assert np.bincount(codes[validation]).tolist() == [150, 90, 60]
+    assert len(training) == 700
+
+
+@pytest.mark.parametrize(
+    ("members", "fraction", "size"),
+    [
+        ([10, 10], 0.1, 2),
+        ([10, 11], 0.1, 3),  # rounded up
+        ([7, 7, 6], 0.1, 3),  # at least one row per class
+        ([5, 5], 0.9, 5),  # at most half
+        ([2, 2, 2, 2], 0.1, 4),
+    ],
+)
+def test_size_rule(members, fraction, size):
+    assert len(split(members, fraction)[2]) == size
+
+
+def test_seed_decides():
+    one, same, other = (split([50, 50], 0.2, seed)[2].tolist() for seed in (0, 0, 1))
+    assert one == same
+    assert one != other
+
+
+def test_class_of_one_stays_in_training():
+    with pytest.warns(UserWarning, match=r"one member only.*\[10, 30\]"):
+        codes, training, _ = split([20, 1, 20, 1], 0.5)
+    assert {1, 3} <= set(codes[training])
+
+
+def test_nothing_to_hold_out():
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.5 leaves nothing to validate on"):
+        split([1, 1, 1], 0.5)
+
+
+@given(
+    members=st.lists(st.integers(1, 40), min_size=2, max_size=8),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_parts_are_disjoint_and_complete(members, fraction, seed):
+    if max(members) == 1:
+        members[0] = 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        codes, training, validation = split(members, fraction, seed)
+    n, n_splittable = len(codes), sum(m for m in members if m > 1)
+    assert sorted([*training, *validation]) == list(range(n))
+    n_classes = sum(m > 1 for m in members)
+    assert len(validation) == min(max(math.ceil(fraction * n), n_classes), n_splittable // 2)
+    assert set(codes[training]) == set(range(len(members)))
