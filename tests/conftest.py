@@ -3,7 +3,7 @@
 
 import os
 
-# Three of scikit-learn's estimator checks skip silently unless this is set before SciPy is imported.
+# Without this, set before SciPy is imported, three of scikit-learn's checks skip silently.
 os.environ["SCIPY_ARRAY_API"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

@@ -64,7 +64,7 @@ def test_other_rows_do_not_warn(n_features):
         as_training(np.zeros((N, n_features)))
 
 
-@pytest.mark.parametrize("dtype", "bool int8 uint16 int64 uint64 float16 float32 float64 O".split())
+@pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i8", "u8", "f2", "f4", "f8", "O"])
 def test_dtypes_become_float32(dtype):
     X = np.arange(N * 4).reshape(N, 2, 2) % 2
     pixels = as_training(X.astype(dtype))
@@ -105,7 +105,7 @@ class OnlyArray:
         lambda X, _: OnlyArray(X),
         as_memmap,
     ],
-    ids="array nested list fortran reversed strided array-like memmap".split(),
+    ids=["array", "nested", "list", "fortran", "reversed", "strided", "array-like", "memmap"],
 )
 def test_layouts_and_containers(wrap, tmp_path):
     X = np.random.default_rng(0).integers(0, 255, (N, 3, 4))
@@ -174,7 +174,7 @@ def test_image_shape_must_fit(shape, image_shape, message):
 
 @pytest.mark.parametrize("y", [None, Y[:-1], np.full(N, np.nan)])
 def test_y_is_checked_with_x(y):
-    with pytest.raises(ValueError, match="requires y|inconsistent numbers|contains NaN"):
+    with pytest.raises(ValueError, match=r"requires y|inconsistent numbers|contains NaN"):
         check_training_images(FashionCNNClassifier(), np.zeros((N, 4)), y, None)
 
 

@@ -515,8 +515,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         return self._network.keras_model()
 
     def __dir__(self) -> list[str]:
-        """Leave out `model_`, which must not be built by scikit-learn's notebook repr."""
-        return [name for name in super().__dir__() if name != "model_"]
+        """Leave out `model_`: scikit-learn asks everything listed here for its value."""
+        names = (name for name in object.__dir__(self) if name != "model_")
+        return [name for name in names if hasattr(self, name)]
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say whether a fit has ended well."""
