@@ -3,12 +3,13 @@
 
 import math
 import os
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
+
+from fashioncnn._warnings import warn_user
 
 ImageShape = tuple[int, int, int]
 
@@ -177,12 +178,10 @@ def _guess_image_shape(n_features: int) -> ImageShape:
         return side, side, 1
     side = math.isqrt(n_features // 3)
     if side >= 8 and 3 * side * side == n_features:
-        warnings.warn(
+        warn_user(
             f"Rows of {n_features} values look like flat images of shape {(side, side, 3)}, but "
             f"are taken as strips one pixel high. Pass image_shape={(side, side, 3)}, or "
             f"{(1, n_features, 1)} if they are strips.",
-            UserWarning,
-            stacklevel=4,
         )
     return 1, n_features, 1
 

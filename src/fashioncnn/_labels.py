@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Labels to codes, and the weights that classes and samples carry."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
+
+from fashioncnn._warnings import warn_user
 
 
 def refuse_one_hot(y: Any) -> None:
@@ -98,10 +99,8 @@ def class_weights(
     labels = classes.tolist()
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
-        warnings.warn(
+        warn_user(
             f"class_weight names labels that y lacks: {unknown}. They have no effect.",
-            UserWarning,
-            stacklevel=4,
         )
     weights = np.array([class_weight.get(label, 1) for label in labels], dtype=float)
     if not np.isfinite(weights).all() or (weights < 0).any():

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How raw pixels become the numbers that the first convolution sees."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
+
+from fashioncnn._warnings import warn_user
 
 _BLOCK = 4096  # images whose float64 copies are held at a time
 
@@ -121,10 +122,9 @@ def warn_of_other_range(pixels: np.ndarray, training: PixelRange) -> None:
     small_for_large = training.high > 2 and low >= 0 and 0 < high <= 1
     large_for_small = training.high <= 1 and low >= 0 and high > 2
     if small_for_large or large_for_small:
-        warnings.warn(
+        warn_user(
             f"X has values within {low:g}..{high:g}, but this model was trained on values within "
             f"{training.low:g}..{training.high:g}. Pass pixels on the same scale as in training; "
             "the predictions are probably wrong.",
             PixelRangeWarning,
-            stacklevel=4,
         )

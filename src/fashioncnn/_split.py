@@ -2,10 +2,11 @@
 """The part of the training data that is held out for validation."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
+
+from fashioncnn._warnings import warn_user
 
 
 def split_rows(
@@ -69,9 +70,7 @@ def split_rows(
 
 
 def _warn_lonely(labels: list[Any]) -> None:
-    warnings.warn(
+    warn_user(
         f"These classes have one member only, which stays in the training part: {labels}. "
         "The validation part says nothing about them.",
-        UserWarning,
-        stacklevel=4,
     )

@@ -2,7 +2,6 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
-import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
@@ -38,6 +37,7 @@ from fashioncnn._parameters import (
 )
 from fashioncnn._scaling import fit_scaling, pixel_range, warn_of_other_range
 from fashioncnn._split import split_rows
+from fashioncnn._warnings import warn_user
 from fashioncnn.recipes import RECIPES
 
 _MANY_PARAMETERS = 20_000_000
@@ -532,10 +532,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
 def _warn_of_many_parameters(architecture: Architecture) -> None:
     if architecture.n_parameters > _MANY_PARAMETERS:
-        warnings.warn(
+        warn_user(
             f"The network has {architecture.n_parameters:,} parameters on images of shape "
             f"{architecture.image_shape}, which takes long to train. Use global_pooling='avg', a "
             "larger pool_size, or more stacks in conv_stacks.",
-            UserWarning,
-            stacklevel=4,
         )
