@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Nothing global is touched, nothing global is heeded, and a seed decides everything."""
+
+import os
+import random
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+from fashioncnn import _program
+
+
+def global_state(folder):
+    return {
+        "random": random.getstate(),
+        "numpy": repr(np.random.get_state(legacy=False)["state"]),
+        "tensorflow": (context.global_seed(), tf.config.functions_run_eagerly()),
+        "keras": (
+            keras.config.floatx(),
+            keras.config.image_data_format(),
+            keras.config.dtype_policy().name,
+            keras.config.epsilon(),
+            keras.config.is_interactive_logging_enabled(),
+        ),
+        "environment": dict(os.environ),
+        "folder": sorted(os.listdir(folder)),
+        "error state": np.geterr(),
+    }
+
+
+def test_global_state_is_the_same_before_and_after(images, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_program, "_programs", type(_program._programs)())
+    X, y = images
+    keras.layers.Dense(1)
+    number = int(keras.layers.Dense(1).name.removeprefix("dense_"))
+    before = global_state(tmp_path)
+    clf = small(validation_fraction=0.2, batch_normalization=True, verbose=2).fit(X, y)
+    clf.predict_proba(X)
+    clf.score(X, y)
+    clf.model_.summary(print_fn=lambda line: None)
+    assert global_state(tmp_path) == before
+    # Keras counts the layers that a user names nothing: ours do not move the count
+    assert keras.layers.Dense(1).name == f"dense_{number + 1}"
+
+
+def test_no_seed_draws_one_integer_from_numpy(images, small):
+    X, y = images
+    np.random.seed(3)
+    first = small(random_state=None, epochs=2).fit(X, y).predict_proba(X)
+    drawn = np.random.get_state()[2]
+    second = small(random_state=None, epochs=2).fit(X, y).predict_proba(X)
+    assert (first != second).any()
+
+    np.random.seed(3)
+    np.random.randint(np.iinfo(np.int32).max)
+    assert np.random.get_state()[2] == drawn
+    np.random.seed(3)
+    again = small(random_state=None, epochs=2).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_random_state_instance(images, small):
+    X, y = images
+    state = np.random.RandomState(5)
+    first = small(random_state=state, epochs=2).fit(X, y).predict_proba(X)
+    second = small(random_state=state, epochs=2).fit(X, y).predict_proba(X)
+    again = small(random_state=np.random.RandomState(5), epochs=2).fit(X, y).predict_proba(X)
+    assert (first != second).any()
+    np.testing.assert_array_equal(first, again)
+
+
+def test_seeds(images, small):
+    X, y = images
+    settings = {"epochs": 2, "validation_fraction": 0.2}
+    one, same, other = (small(random_state=s, **settings).fit(X, y) for s in (0, 0, 1))
+    np.testing.assert_array_equal(one.predict_proba(X), same.predict_proba(X))
+    assert one.history_ == same.history_
+    assert (one.predict_proba(X) != other.predict_proba(X)).any()
+
+
+FIT_AND_HASH = """
+import hashlib, sys
+import numpy as np
+from fashioncnn import FashionCNNClassifier
+X, y = np.load("X.npy"), np.load("y.npy")
+clf = FashionCNNClassifier((4,), (8,), epochs=3, random_state=0, validation_fraction=0.2).fit(X, y)
+print(hashlib.sha256(clf.predict_proba(X).tobytes()).hexdigest(), clf.history_["loss"])
+"""
+
+
+def test_two_processes_give_the_same_bits(images, tmp_path):
+    np.save(tmp_path / "X.npy", images[0])
+    np.save(tmp_path / "y.npy", images[1])
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", FIT_AND_HASH],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+    assert next(iter(outputs))
+
+
+@contextmanager
+def setting(get, change, value):
+    before = get()
+    change(value)
+    try:
+        yield
+    finally:
+        change(before)
+
+
+SETTINGS = {
+    "floatx": lambda: setting(keras.config.floatx, keras.config.set_floatx, "float64"),
+    "data format": lambda: setting(
+        keras.config.image_data_format, keras.config.set_image_data_format, "channels_first"
+    ),
+    "dtype policy": lambda: setting(
+        keras.config.dtype_policy, keras.config.set_dtype_policy, "mixed_float16"
+    ),
+    "eager functions": lambda: setting(
+        tf.config.functions_run_eagerly, tf.config.run_functions_eagerly, True
+    ),
+    "device": lambda: tf.device("/job:nowhere/device:GPU:7"),
+    "graph": lambda: tf.Graph().as_default(),
+    "name scope": lambda: tf.name_scope("mine"),
+    "random seed": lambda: setting(context.global_seed, tf.random.set_seed, 7),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.filterwarnings("ignore:.*eager.*:UserWarning")
+def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, name):
+    X, y = images
+    clf = small(epochs=2, batch_normalization=True, validation_fraction=0.2)
+    before = clf.fit(X, y).predict_proba(X)
+    monkeypatch.setattr(_program, "_programs", type(_program._programs)())
+    with SETTINGS[name]():
+        inside = clf.fit(X, y).predict_proba(X)
+        in_cached_program = clf.fit(X, y).predict_proba(X)
+        model = clf.model_
+    np.testing.assert_array_equal(inside, before)
+    np.testing.assert_array_equal(in_cached_program, before)
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    np.testing.assert_allclose(model.predict(X, verbose=0), before, rtol=1e-4, atol=1e-6)
+
+
+def test_another_backend_of_keras_is_refused_with_the_remedy():
+    code = "from fashioncnn import *; FashionCNNClassifier().fit([[0] * 4] * 4, [0, 1] * 2)"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert "RuntimeError: fashioncnn needs Keras on TensorFlow" in result.stderr
+    assert "KERAS_BACKEND=tensorflow" in result.stderr
+
+
+WITHOUT_TENSORFLOW = """
+import pickle, sys
+import numpy as np
+from sklearn.base import clone
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+clf = FashionCNNClassifier(epochs=3)
+clone(clf).get_params(), repr(clf), clf._repr_html_()
+X, y = np.zeros((4, 5, 5)), [0, 1, 0, 1]
+bad = [(X * np.nan, y), (X, y[:3]), (X, [0] * 4), (X, np.eye(4)), (X.astype(str), y), (None, y)]
+for X_bad, y_bad in bad:
+    try:
+        clf.fit(X_bad, y_bad)
+    except ValueError:
+        continue
+    raise AssertionError
+fitted = pickle.load(open("clf.pkl", "rb"))
+fitted.classes_, fitted.history_, repr(fitted), fitted._repr_html_()
+try:
+    fitted.predict(np.zeros((2, 9, 9)))
+except ValueError:
+    pass
+assert not {"tensorflow", "keras", "matplotlib"} & set(sys.modules), set(sys.modules)
+print("without TensorFlow")
+"""
+
+
+def test_tensorflow_waits_until_it_is_needed(fitted, tmp_path):
+    import pickle
+
+    (tmp_path / "clf.pkl").write_bytes(pickle.dumps(fitted))
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "without TensorFlow\n"

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The package as a whole: public names, metadata, doctests, and what the README says."""
+
+import doctest
+import importlib
+import importlib.metadata
+import importlib.resources
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fashioncnn
+
+CHECKOUT = Path(__file__).parent.parent
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
+def test_public_names():
+    assert set(fashioncnn.__all__) <= set(dir(fashioncnn))
+    for name in fashioncnn.__all__:
+        assert getattr(fashioncnn, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = fashioncnn.nothing
+
+
+def test_import_is_light():
+    code = (
+        "import sys, fashioncnn\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "print(heavy or 'light')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert result.stdout == "light\n"
+
+
+def test_installed_files():
+    files = importlib.resources.files("fashioncnn")
+    assert files.joinpath("py.typed").is_file()
+    assert "MIT" in files.joinpath("data", "NOTICE.md").read_text(encoding="utf-8")
+    assert importlib.metadata.version("fashioncnn") == fashioncnn.__version__
+
+
+def test_metadata_agrees():
+    version = fashioncnn.__version__
+    assert f"version: {version}\n" in (CHECKOUT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in changelog or f"## [{version}]" in changelog
+    project = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = (CHECKOUT / "tests" / "lowest-versions.txt").read_text(encoding="utf-8")
+    for package in ("keras", "numpy", "scikit-learn", "tensorflow"):
+        (bound,) = re.findall(rf'"{package}>=([\d.]+)"', project)
+        assert re.search(rf"^{package}=={re.escape(bound)}(\.\d+)*$", lowest, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "examples", "benchmarks", "tools", "docs"])
+def test_every_file_names_its_licence(folder):
+    files = list((CHECKOUT / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        first, second = file.read_text(encoding="utf-8").splitlines()[:2]
+        assert first == "# SPDX-License-Identifier: BSD-3-Clause", file
+        assert second.startswith('"""'), file
+
+
+MODULES = [module.name for module in pkgutil.iter_modules(fashioncnn.__path__)]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_doctests(module):
+    results = doctest.testmod(importlib.import_module(f"fashioncnn.{module}"))
+    assert results.failed == 0
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def assert_same_but_for_rounding(output, expected):
+    """Compare text exactly, and decimals to 0.03: another processor rounds sums otherwise."""
+    decimal = r"\d+\.\d+"
+    assert re.split(decimal, output) == re.split(decimal, expected)
+    numbers = zip(re.findall(decimal, output), re.findall(decimal, expected), strict=True)
+    for number, other in numbers:
+        assert float(number) == pytest.approx(float(other), abs=0.03)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_readme_prints_what_it_says(number, tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", blocks("python")[number]],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert_same_but_for_rounding(result.stdout, blocks("text")[number])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_readme_has_two_commands():
+    commands = blocks("bash")
+    assert len(commands) == 2
+    assert commands[0].strip().endswith("python examples/train_fashion_mnist.py")
+    assert commands[1].strip().endswith("python -m pytest")
+
+
+def test_readme_links_lead_somewhere():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert targets
+    for target in targets:
+        assert (CHECKOUT / target).exists(), target

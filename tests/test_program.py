@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs are shared, few, bounded and safe in threads."""
+
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import pytest
+
+from fashioncnn import _program
+from fashioncnn._optimizers import OPTIMIZERS
+from fashioncnn._program import Program, program_for
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Start with no program in the cache; give a function that lists those that are made."""
+    monkeypatch.setattr(_program, "_programs", type(_program._programs)())
+    return lambda: list(_program._programs.values())
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Record the network's runs on symbols: every one is a trace of a compiled function."""
+    calls = []
+    original = keras.Model.stateless_call
+
+    def stateless_call(self, *args, **kwargs):
+        calls.append(kwargs["training"])
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "stateless_call", stateless_call)
+    return calls
+
+
+def test_a_grid_of_rates_and_seeds_traces_once(images, small, fresh, traced):
+    X, y = images
+    for rate in (0.001, 0.003, 0.01, 0.03):
+        for seed in range(6):
+            clf = small(
+                learning_rate=rate,
+                random_state=seed,
+                epochs=1,
+                batch_size=8 + seed,
+                label_smoothing=seed / 10,
+                class_weight={"up": 1 + seed},
+                scaling=("standardize", "unit", None)[seed % 3],
+                loss=("categorical_crossentropy", "sparse_categorical_crossentropy")[seed % 2],
+            )
+            clf.fit(X[: 60 + seed], y[: 60 + seed]).predict(X)
+    (program,) = fresh()
+    assert traced == [True, False]
+    assert program.n_traces == 2
+
+
+def test_dtype_and_optimizer_trace_anew(images, small, fresh):
+    X, y = images
+    small(epochs=1).fit(X, y)
+    small(epochs=1).fit(X.astype(np.float64), y)
+    small(epochs=1, optimizer="sgd").fit(X, y)
+    (program,) = fresh()
+    assert program.n_traces == 3
+
+
+def test_any_number_of_images_predicts_without_a_trace(images, fitted, traced):
+    X, _ = images
+    fitted.predict(X)
+    traced.clear()
+    whole = fitted.predict_proba(X)
+    for n in range(1, 90):
+        np.testing.assert_allclose(fitted.predict_proba(X[:n]), whole[:n], rtol=1e-5, atol=1e-7)
+    assert traced == []
+
+
+@pytest.mark.parametrize("n", [2, 9, 64, 90])
+def test_neighbours_and_place_change_no_bit(images, fitted, n):
+    X, _ = images
+    random = np.random.default_rng(n)
+    before = fitted.predict_proba(X[:n])
+    order = random.permutation(n)
+    np.testing.assert_array_equal(fitted.predict_proba(X[:n][order]), before[order])
+    others = random.integers(0, 255, (n, 6, 6), dtype=np.uint8)
+    others[n // 2] = X[n // 2]
+    np.testing.assert_array_equal(fitted.predict_proba(others)[n // 2], before[n // 2])
+
+
+def test_batches_are_few_and_bounded():
+    sizes = (1, 8, 64, 512)
+    chosen = [_program._batch_size(n, sizes) for n in (1, 2, 8, 9, 20, 65, 100, 1000, 100_000)]
+    assert chosen == [1, 1, 8, 8, 8, 8, 64, 512, 512]
+    from fashioncnn import FashionCNNClassifier
+    from fashioncnn._parameters import build_architecture
+
+    params = FashionCNNClassifier((16,)).get_params()
+    program = Program(build_architecture(params, (500, 500, 1), 2))
+    assert max(program._batch_sizes) * 498 * 498 * 16 * 4 <= 256 * 2**20
+
+
+def test_cache_is_bounded_and_an_evicted_program_serves(images, small, fresh, monkeypatch):
+    monkeypatch.setattr(_program, "_MAX_PROGRAMS", 2)
+    X, y = images
+    first = small(epochs=1).fit(X, y)
+    before = first.predict_proba(X)
+    for units in (3, 4, 5):
+        small(epochs=1, dense_units=units).fit(X, y)
+    assert len(fresh()) == 2
+    assert first._network.architecture not in _program._programs
+    np.testing.assert_array_equal(first.predict_proba(X), before)
+    np.testing.assert_array_equal(small(epochs=1).fit(X, y).predict_proba(X), before)
+
+
+def test_one_program_per_architecture_for_all_threads(fitted, fresh):
+    barrier = threading.Barrier(8)
+
+    def get(_):
+        barrier.wait()
+        return program_for(fitted._network.architecture)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(program) for program in pool.map(get, range(8))}) == 1
+
+
+def test_fits_in_threads_equal_fits_in_turn(images, small, fresh):
+    X, y = images
+    in_turn = [small(random_state=seed).fit(X, y).predict_proba(X) for seed in range(4)]
+    fresh()[0]._functions.clear()
+    with ThreadPoolExecutor(4) as pool:
+        at_once = pool.map(lambda s: small(random_state=s).fit(X, y).predict_proba(X), range(4))
+        for one, other in zip(in_turn, at_once, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):
+    program = Program(fitted._network.architecture)
+    weights = fitted._network.weights
+    with program.training_state("adam", weights) as outer:
+        with program.training_state("adam", weights) as inner:
+            assert inner is not outer
+        outer.weights["predictions/bias"].assign_add([1.0, 1.0, 1.0])
+    borrowed = []
+
+    def fail():
+        with program.training_state("adam", weights) as state:
+            borrowed.append(state)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with program.training_state("adam", weights) as again:
+        assert again is borrowed[0]
+        assert again is outer
+        for name, value in again.weights_as_numpy().items():
+            np.testing.assert_array_equal(value, weights[name])
+        assert len(again.slots["predictions/bias"]) == OPTIMIZERS["adam"].n_slots
+        assert not any(slot.numpy().any() for slots in again.slots.values() for slot in slots)
+
+
+def test_threads_predict_what_one_predicts(images, fitted):
+    X, _ = images
+    expected = [fitted.predict_proba(X[:n]) for n in range(1, 17)]
+    unpickled = pickle.loads(pickle.dumps(fitted))
+    barrier = threading.Barrier(16)
+
+    def predict(n):
+        barrier.wait()
+        return [unpickled.predict_proba(X[:n]) for _ in range(40)]
+
+    with ThreadPoolExecutor(16) as pool:
+        for n, results in enumerate(pool.map(predict, range(1, 17))):
+            for result in results:
+                np.testing.assert_array_equal(result, expected[n])

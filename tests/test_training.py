@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The training loop: the same steps as a loop by hand in Keras, and what it reports."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
+
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._architecture import initial_weights
+from fashioncnn._parameters import build_architecture
+from fashioncnn._program import Program
+from fashioncnn._steps import TrainingState, cross_entropy
+from fashioncnn._training import Images, Settings, train
+
+
+@pytest.mark.parametrize("label_smoothing", [0, 0.1])
+def test_loss_and_gradient_are_those_of_both_keras_losses(label_smoothing):
+    random = np.random.default_rng(0)
+    logits = tf.Variable(random.normal(size=(8, 5)).astype(np.float32))
+    codes = random.integers(0, 5, 8).astype(np.int32)
+    losses = {
+        "ours": lambda: tf.reduce_mean(cross_entropy(logits, codes, label_smoothing)),
+        "categorical": lambda: keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=label_smoothing
+        )(np.eye(5)[codes], logits),
+    }
+    if not label_smoothing:  # which Keras' sparse loss does not have
+        losses["sparse"] = lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True)(
+            codes, logits
+        )
+    results = {}
+    for name, loss in losses.items():
+        with tf.GradientTape() as tape:
+            value = loss()
+        results[name] = value, tape.gradient(value, logits)
+    for value, gradient in results.values():
+        np.testing.assert_allclose(value, results["ours"][0], rtol=1e-6)
+        np.testing.assert_allclose(gradient, results["ours"][1], atol=1e-7)
+
+
+def keras_network(batch_normalization):
+    convolution = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D(2)]
+    if batch_normalization:
+        convolution = [
+            layers.Conv2D(4, 3, use_bias=False),
+            layers.MaxPooling2D(2),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+        ]
+    head = [layers.Flatten(), layers.Dense(8, activation="relu"), layers.Dense(3)]
+    return keras.Sequential([keras.Input((6, 6, 1)), *convolution, *head])
+
+
+@pytest.mark.parametrize("batch_normalization", [False, True])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_training_is_a_loop_of_keras_steps(images, optimizer, batch_normalization):
+    X, y = images
+    params = FashionCNNClassifier(
+        (4,), (8,), conv_dropout=0, dense_dropout=0, batch_normalization=batch_normalization
+    ).get_params()
+    architecture = build_architecture(params, (6, 6, 1), 3)
+    pixels = (X[:40, ..., np.newaxis] / 255).astype(np.float32)
+    codes = np.unique(y[:40], return_inverse=True)[1].astype(np.int32)
+    weights = np.random.default_rng(0).random(40).astype(np.float32) + 0.5
+    rows = np.arange(3, 38)  # 35 rows: two batches of 16 and one of 3
+    seed = np.random.SeedSequence(0)
+    settings = Settings(optimizer, 0.01, 0.1, 2, 16, 0, seed)
+    trained, history = train(
+        Program(architecture), None, Images(pixels, codes, weights), rows, None, settings
+    )
+
+    from fashioncnn._optimizers import OPTIMIZERS
+
+    initial_seed, order_seed, _ = np.random.SeedSequence(0).spawn(3)
+    model = keras_network(batch_normalization)
+    model.set_weights(list(initial_weights(architecture, initial_seed).values()))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    model.compile(OPTIMIZERS[optimizer].to_keras(0.01), loss)
+    for epoch in range(2):
+        key = int(order_seed.generate_state(1)[0] >> 1)
+        order = np.random.default_rng([key, epoch]).permutation(rows)
+        total = 0.0
+        for start in range(0, 35, 16):
+            batch = order[start : start + 16]
+            model.reset_metrics()
+            total += len(batch) * model.train_on_batch(
+                pixels[batch], np.eye(3)[codes[batch]], sample_weight=weights[batch]
+            )
+        assert history["loss"][epoch] == pytest.approx(total / 35, rel=1e-4)
+    for ours, theirs in zip(trained.values(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def probabilities(clf, images, **fit_params):
+    return clf.fit(*images, **fit_params).predict_proba(images[0])
+
+
+def test_both_losses_train_to_the_same_bits(images, small):
+    settings = {"label_smoothing": 0.1, "class_weight": "balanced"}
+    one = probabilities(small(loss="categorical_crossentropy", **settings), images)
+    other = probabilities(small(loss="sparse_categorical_crossentropy", **settings), images)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("_RESIDENT_BYTES", 0), ("_SECONDS_PER_CALL", 0), ("_SECONDS_PER_CALL", 9)]
+)
+def test_division_into_calls_changes_no_bit(images, small, monkeypatch, name, value):
+    clf = small(epochs=3)
+    before = probabilities(clf, images)
+    history = clf.history_
+    monkeypatch.setattr(f"fashioncnn._training.{name}", value)
+    np.testing.assert_array_equal(probabilities(clf, images), before)
+    assert clf.history_ == history
+
+
+def test_dropout_acts_in_training_only(images, small):
+    dropped = probabilities(small(conv_dropout=0.5), images)
+    assert (dropped != probabilities(small(conv_dropout=0.0), images)).any()
+    clf = small(conv_dropout=0.5).fit(*images)
+    np.testing.assert_array_equal(clf.predict_proba(images[0]), clf.predict_proba(images[0]))
+
+
+def test_dropout_differs_from_step_to_step_and_layer_to_layer():
+    from fashioncnn._steps import _call
+
+    clf = FashionCNNClassifier((1,), (), pool_size=1, kernel_size=1, conv_dropout=0.5)
+    architecture = build_architecture(clf.get_params(), (40, 40, 1), 2)
+    network = Program(architecture)._network
+    weights = initial_weights(architecture, np.random.SeedSequence(0))
+    weights["stack1_conv1/kernel"][:] = 1
+    weights["predictions/kernel"][:] = 1
+
+    def n_kept(seed, step):
+        logits, _ = _call(network, weights, tf.ones((1, 40, 40, 1)), dropout=(seed, step))
+        return round(float(logits[0, 0]) / 2)
+
+    kept = [n_kept(seed, step) for seed in (1, 2) for step in range(20)]
+    assert kept[0] == n_kept(1, 0)
+    assert len(set(kept)) > 20  # of 40 independent draws around 800 with a deviation of 20
+    assert np.mean(kept) == pytest.approx(800, abs=15)
+
+
+def test_history(images, small):
+    X, y = images
+    clf = small(epochs=3, label_smoothing=0.1).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    assert {name: len(values) for name, values in clf.history_.items()} == dict.fromkeys(
+        ["accuracy", "loss", "val_accuracy", "val_loss", "learning_rate"], 3
+    )
+    assert all(type(value) is float for values in clf.history_.values() for value in values)
+    assert clf.n_iter_ == 3
+    assert clf.history_["learning_rate"] == [0.01] * 3
+    assert clf.history_["val_accuracy"][-1] == clf.score(X[60:], y[60:])
+    log_probabilities = clf.predict_log_proba(X[60:])
+    targets = np.eye(3)[np.searchsorted(clf.classes_, y[60:])] * 0.9 + 0.1 / 3
+    loss = -(targets * log_probabilities).sum(axis=1).mean()
+    assert clf.history_["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
+    assert "val_loss" not in small(epochs=1).fit(X, y).history_
+
+
+def test_validation_weights(images, small):
+    X, y = images
+    weights = np.arange(30.0)
+    clf = small(epochs=1, class_weight={"up": 3}).fit(
+        X[:60], y[:60], X_val=X[60:], y_val=y[60:], sample_weight_val=weights
+    )
+    total = weights * np.where(y[60:] == "up", 3, 1)
+    expected = log_loss(y[60:], clf.predict_proba(X[60:]), sample_weight=total)
+    assert clf.history_["val_loss"][0] == pytest.approx(expected, rel=1e-5)
+    assert clf.history_["val_accuracy"][0] == pytest.approx(clf.score(X[60:], y[60:]))
+
+
+def test_validation_part_takes_no_part_in_training(images, small):
+    X, y = images
+    clf = small(validation_fraction=0.2, scaling="standardize").fit(X, y)
+    assert len(clf.history_["val_loss"]) == clf.n_iter_
+    given = small(validation_fraction=0.2).fit(X, y, X_val=X[:9], y_val=y[:9])
+    whole = small().fit(X, y)  # what is given takes the place of what would be held out
+    np.testing.assert_array_equal(given.predict_proba(X), whole.predict_proba(X))
+    assert (clf.predict_proba(X) != whole.predict_proba(X)).any()
+
+
+@pytest.mark.parametrize(
+    ("fit_params", "message"),
+    [
+        ({"X_val": "X"}, "X_val and y_val together"),
+        ({"y_val": "y"}, "X_val and y_val together"),
+        ({"sample_weight_val": "y"}, "sample_weight_val goes with X_val"),
+        ({"X_val": "X", "y_val": ["other"] * 90}, r"y_val has labels that y lacks: \['other'\]"),
+        ({"X_val": "X", "y_val": ["up"] * 5}, "inconsistent numbers of samples"),
+        ({"X_val": "X", "y_val": np.eye(90)}, "y should be a 1d array"),
+    ],
+)
+def test_validation_data_is_checked(images, small, fit_params, message):
+    data = dict(zip("Xy", images, strict=True))
+    fit_params = {
+        name: data[value] if isinstance(value, str) else value for name, value in fit_params.items()
+    }
+    with pytest.raises(ValueError, match=message):
+        small().fit(*images, **fit_params)
+
+
+def test_class_weights_pull(images, small):
+    random = np.random.default_rng(0)
+    X, y = random.random((200, 4, 4)), random.integers(0, 2, 200)
+    heavy = small(class_weight={0: 1000, 1: 1e-3}).fit(X, y)
+    assert (heavy.predict(X) == 0).mean() > 0.95
+    by_sample = small().fit(X, y, sample_weight=np.where(y == 0, 1000, 1e-3))
+    np.testing.assert_array_equal(by_sample.predict_proba(X), heavy.predict_proba(X))
+
+
+def test_weights_of_any_scale_train_alike(images, small):
+    one = probabilities(small(), images, sample_weight=np.full(90, 1e-6))
+    np.testing.assert_array_equal(one, probabilities(small(), images))
+
+
+def test_one_class_left_by_weights(images, small):
+    X, y = images
+    with pytest.raises(ValueError, match="positive weight; got 1 class"):
+        small().fit(X, y, sample_weight=(y == "up").astype(float))
+    with pytest.raises(ValueError, match="positive weight; got 1 class"):
+        small(class_weight={"left": 0, "right": 0}).fit(X, y)
+
+
+def test_label_smoothing_tempers(images, small):
+    sharp = probabilities(small(conv_dropout=0, dense_dropout=0), images)
+    smooth = probabilities(small(conv_dropout=0, dense_dropout=0, label_smoothing=0.5), images)
+    assert smooth.max(axis=1).mean() < 0.8 < sharp.max(axis=1).mean()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+def test_every_optimizer_learns(images, small, optimizer):
+    X, y = images
+    assert small(optimizer=optimizer, learning_rate=None, epochs=40).fit(X, y).score(X, y) > 0.9
+
+
+def test_batches_larger_than_the_data_are_clipped(images, small):
+    one = probabilities(small(batch_size=90), images)
+    np.testing.assert_array_equal(probabilities(small(batch_size=1000), images), one)
+
+
+def test_divergence_names_the_epoch_and_changes_nothing(images, small):
+    X, y = images
+    clf = small().fit(X, y)
+    before, attributes = clf.predict_proba(X), dict(vars(clf))
+    clf.set_params(learning_rate=1e30, scaling=None)
+    with pytest.raises(ValueError, match=r"diverged.*in epoch \d of 8.*learning_rate=1e\+30.*Try"):
+        clf.fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+    assert {**attributes, "learning_rate": 1e30, "scaling": None} == vars(clf)
+
+    fresh = small(learning_rate=1e30)
+    with pytest.raises(ValueError, match="diverged"):
+        fresh.fit(X, y)
+    with pytest.raises(NotFittedError):
+        fresh.predict(X)
+
+
+def test_weights_that_only_the_last_step_spoils(images, small, monkeypatch):
+    spoil = {"predictions/bias": np.array([np.nan])}
+    monkeypatch.setattr(TrainingState, "weights_as_numpy", lambda self: spoil)
+    with pytest.raises(ValueError, match=r"diverged.*in epoch 8 of 8"):
+        small().fit(*images)
+
+
+@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (2, 4)])
+def test_verbose_lines(images, small, capsys, verbose, n_lines):
+    small(epochs=2, verbose=verbose, validation_fraction=0.2).fit(*images)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == n_lines
+    if verbose:
+        assert lines[::2] == ["Epoch 1/2", "Epoch 2/2"]
+        pattern = r"5/5 - .* - accuracy: [\d.]+ - loss: [\d.]+ - val_accuracy: [\d.]+ - val_loss: "
+        assert all(re.match(pattern, line) for line in lines[1::2])
+
+
+def test_verbose_bar(images, small, capsys):
+    small(epochs=2, verbose=1).fit(*images)
+    output = capsys.readouterr().out
+    assert "Epoch 2/2" in output
+    assert "━" in output
+    assert output.count("6/6") >= 2
