@@ -3,8 +3,8 @@
 
 Both train the article's network for 12 epochs on 42,000 images and validate on 18,000: the library
 by ``from_recipe("article")``, which holds out a stratified, shuffled part, plain Keras by
-``Model.fit(validation_split=0.3)``, which holds out the last rows, as the article does. Keras shuffles
-without a seed, so its figures differ a little from run to run.
+``Model.fit(validation_split=0.3)``, which holds out the last rows, as the article does. Keras
+shuffles without a seed here, so its figures differ a little from run to run.
 
     python benchmarks/article.py --seeds 0 1 2
 
