@@ -26,6 +26,15 @@ def test_size_and_shares():
     assert len(training) == 700
 
 
+def test_rare_classes_are_in_both_parts():
+    for members, held_out in (([100, 2], [10, 1]), ([500, 3, 3, 3], [48, 1, 1, 1])):
+        codes, _, validation = split(members, 0.1)
+        assert np.bincount(codes[validation]).tolist() == held_out
+    codes, training, validation = split([2] * 10 + [100], 0.5)
+    assert np.bincount(codes[training]).tolist() == [1] * 10 + [50]
+    assert np.bincount(codes[validation]).tolist() == [1] * 10 + [50]
+
+
 @pytest.mark.parametrize(
     ("members", "fraction", "size"),
     [
@@ -73,3 +82,4 @@ def test_parts_are_disjoint_and_complete(members, fraction, seed):
     n_classes = sum(m > 1 for m in members)
     assert len(validation) == min(max(math.ceil(fraction * n), n_classes), n_splittable // 2)
     assert set(codes[training]) == set(range(len(members)))
+    assert set(codes[validation]) == {code for code, m in enumerate(members) if m > 1}

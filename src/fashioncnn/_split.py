@@ -15,7 +15,8 @@ def split_rows(
     """Divide row numbers into a training and a validation part, stratified and shuffled.
 
     The validation part has ``max(ceil(validation_fraction * n), n_classes)`` rows, and at most half
-    of them all. A class with one member stays in the training part.
+    of them all: one of each class, the rest in proportion to the classes' members. Every class has
+    a member in the training part too, where the only one of a class stays.
 
     Parameters
     ----------
@@ -43,8 +44,6 @@ def split_rows(
     UserWarning
         If a class has one member.
     """
-    from sklearn.model_selection import train_test_split  # imported late: it takes long
-
     members = np.bincount(codes, minlength=len(classes))
     lonely = members == 1
     splittable = np.flatnonzero(~lonely[codes])
@@ -56,17 +55,26 @@ def split_rows(
         )
     if lonely.any():
         _warn_lonely(classes[lonely].tolist())
-    n_classes = np.count_nonzero(members > 1)
+    n_classes = int(np.count_nonzero(members > 1))
     wanted = max(math.ceil(validation_fraction * len(codes)), n_classes)
-    _, validation = train_test_split(
-        splittable,
-        test_size=min(wanted, splittable.size // 2),
-        stratify=codes[splittable],
-        random_state=seed,
-    )
-    validation = np.sort(validation)
+    held_out = _members_to_hold_out(members, min(wanted, splittable.size // 2))
+    order = np.random.RandomState(seed).permutation(splittable)
+    order = order[np.argsort(codes[order], kind="stable")]  # class by class, shuffled in each
+    rank = np.arange(len(order)) - np.searchsorted(codes[order], codes[order])
+    validation = np.sort(order[rank < held_out[codes[order]]])
     training = np.setdiff1d(np.arange(len(codes)), validation, assume_unique=True)
     return training, validation
+
+
+def _members_to_hold_out(members: np.ndarray, n_rows: int) -> np.ndarray:
+    """Divide rows among the classes of two or more: one each, the rest by largest remainders."""
+    gives = members > 1
+    others = np.maximum(members - 2, 0)  # beside one for each part
+    n_others = n_rows - np.count_nonzero(gives)
+    shares = n_others * others / max(others.sum(), 1)
+    taken = np.floor(shares).astype(int)
+    taken[np.argsort(taken - shares, kind="stable")[: n_others - taken.sum()]] += 1
+    return gives + taken
 
 
 def _warn_lonely(labels: list[Any]) -> None:
