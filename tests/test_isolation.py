@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from fashioncnn import _program
+from fashioncnn import _program, _training, classifier
 
 
 def global_state(folder):
@@ -85,6 +85,34 @@ def test_seeds(images, small):
     assert (one.predict_proba(X) != other.predict_proba(X)).any()
 
 
+def test_a_seed_decides_every_kind_of_chance(images, small, monkeypatch):
+    drawn = []
+
+    def record(module, name, pick):
+        original = getattr(module, name)
+
+        def recorder(*args):
+            drawn.append(pick(*args))
+            return original(*args)
+
+        monkeypatch.setattr(module, name, recorder)
+
+    record(classifier, "split_rows", lambda *args: args[-1])
+    record(_training, "initial_weights", lambda _, seed: tuple(seed.generate_state(2)))
+    record(_training, "_compiled_steps", lambda *args: args[-1])  # dropout
+    record(_training, "_run_epoch", lambda _, order, *args: tuple(order[:9]))
+
+    def draws(random_state):
+        drawn.clear()
+        small(random_state=random_state, epochs=2, validation_fraction=0.2).fit(*images)
+        return list(drawn)
+
+    one, same, other = draws(0), draws(0), draws(1)
+    assert one == same
+    assert len(one) == 5
+    assert len({*one, *other}) == 10
+
+
 FIT_AND_HASH = """
 import hashlib, sys
 import numpy as np
@@ -123,6 +151,10 @@ def setting(get, change, value):
         change(before)
 
 
+def make_no_variable(next_creator, **kwargs):
+    raise AssertionError("a variable was made within the user's scope")
+
+
 SETTINGS = {
     "floatx": lambda: setting(keras.config.floatx, keras.config.set_floatx, "float64"),
     "data format": lambda: setting(
@@ -136,6 +168,7 @@ SETTINGS = {
     ),
     "device": lambda: tf.device("/job:nowhere/device:GPU:7"),
     "graph": lambda: tf.Graph().as_default(),
+    "variable creator": lambda: tf.variable_creator_scope(make_no_variable),
     "name scope": lambda: tf.name_scope("mine"),
     "random seed": lambda: setting(context.global_seed, tf.random.set_seed, 7),
 }
@@ -148,6 +181,7 @@ def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, name):
     clf = small(epochs=2, batch_normalization=True, validation_fraction=0.2)
     before = clf.fit(X, y).predict_proba(X)
     monkeypatch.setattr(_program, "_programs", type(_program._programs)())
+    monkeypatch.setattr(_program, "_idle_states", {})
     with SETTINGS[name]():
         inside = clf.fit(X, y).predict_proba(X)
         in_cached_program = clf.fit(X, y).predict_proba(X)
@@ -158,17 +192,44 @@ def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, name):
     np.testing.assert_allclose(model.predict(X, verbose=0), before, rtol=1e-4, atol=1e-6)
 
 
-def test_another_backend_of_keras_is_refused_with_the_remedy():
-    code = "from fashioncnn import *; FashionCNNClassifier().fit([[0] * 4] * 4, [0, 1] * 2)"
+@pytest.mark.filterwarnings("ignore")  # AutoGraph's, of what it can't read
+def test_fit_and_predict_within_a_function_that_is_traced(images, small):
+    X, y = images
+    clf, results = small(epochs=2), []
+
+    @tf.function
+    def traced():
+        clf.fit(X, y)
+        results.append(clf.predict_proba(X))
+
+    traced()
+    np.testing.assert_array_equal(results[0], small(epochs=2).fit(X, y).predict_proba(X))
+
+
+FIT = "from fashioncnn import *; FashionCNNClassifier().fit([[0] * 4] * 4, [0, 1] * 2)"
+
+
+@pytest.mark.parametrize("by_file", [False, True], ids=["variable", "file"])
+def test_another_backend_of_keras_is_refused_with_the_remedy(tmp_path, by_file):
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    setting = {"KERAS_HOME": str(tmp_path)} if by_file else {"KERAS_BACKEND": "torch"}
     result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "KERAS_BACKEND": "torch"},
+        [sys.executable, "-c", FIT],
+        env={**os.environ, **setting},
         capture_output=True,
         text=True,
     )
     assert result.returncode == 1
     assert "RuntimeError: fashioncnn needs Keras on TensorFlow" in result.stderr
     assert "KERAS_BACKEND=tensorflow" in result.stderr
+
+
+def test_disabled_eager_execution_is_refused_with_the_remedy():
+    code = f"import tensorflow as tf; tf.compat.v1.disable_eager_execution(); {FIT}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "RuntimeError: fashioncnn needs TensorFlow's eager execution" in result.stderr
+    assert "Remove the call" in result.stderr
 
 
 WITHOUT_TENSORFLOW = """

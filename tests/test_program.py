@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from fashioncnn import _program
+from fashioncnn import FashionCNNClassifier, _program
 from fashioncnn._optimizers import OPTIMIZERS
+from fashioncnn._parameters import build_architecture
 from fashioncnn._program import Program, program_for
 
 
@@ -88,10 +89,10 @@ def test_neighbours_and_place_change_no_bit(images, fitted, n):
 
 def test_batches_are_few_and_bounded():
     sizes = (1, 8, 64, 512)
+    default = FashionCNNClassifier().get_params()
+    assert Program(build_architecture(default, (28, 28, 1), 10))._batch_sizes == list(sizes)
     chosen = [_program._batch_size(n, sizes) for n in (1, 2, 8, 9, 20, 65, 100, 1000, 100_000)]
     assert chosen == [1, 1, 8, 8, 8, 8, 64, 512, 512]
-    from fashioncnn import FashionCNNClassifier
-    from fashioncnn._parameters import build_architecture
 
     params = FashionCNNClassifier((16,)).get_params()
     program = Program(build_architecture(params, (500, 500, 1), 2))
@@ -103,9 +104,12 @@ def test_cache_is_bounded_and_an_evicted_program_serves(images, small, fresh, mo
     X, y = images
     first = small(epochs=1).fit(X, y)
     before = first.predict_proba(X)
-    for units in (3, 4, 5):
+    small(epochs=1, dense_units=3).fit(X, y)
+    np.testing.assert_array_equal(small(epochs=1).fit(X, y).predict_proba(X), before)
+    for units in (4, 5):
+        assert first._network.architecture in _program._programs  # used later than 3 units
         small(epochs=1, dense_units=units).fit(X, y)
-    assert len(fresh()) == 2
+        assert len(fresh()) == 2
     assert first._network.architecture not in _program._programs
     np.testing.assert_array_equal(first.predict_proba(X), before)
     np.testing.assert_array_equal(small(epochs=1).fit(X, y).predict_proba(X), before)
@@ -130,6 +134,13 @@ def test_fits_in_threads_equal_fits_in_turn(images, small, fresh):
         at_once = pool.map(lambda s: small(random_state=s).fit(X, y).predict_proba(X), range(4))
         for one, other in zip(in_turn, at_once, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_idle_states_are_few(images, small, monkeypatch):
+    monkeypatch.setattr(_program, "_idle_states", {})
+    clfs = [small(epochs=1, dense_units=units).fit(*images) for units in (3, 4, 5, 4, 3)]
+    assert [architecture.dense_units for architecture, _ in _program._idle_states] == [(4,), (3,)]
+    assert len({clf.predict_proba(images[0]).tobytes() for clf in clfs}) == 3
 
 
 def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):

@@ -4,6 +4,8 @@
 import numpy as np
 import pytest
 import sklearn
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
@@ -52,6 +54,27 @@ def test_grid_search_in_one_and_in_two_processes(images, small):
     np.testing.assert_allclose(two.cv_results_["mean_test_score"], scores, rtol=1e-3)
     assert one.best_params_["learning_rate"] == 0.01
     assert one.best_estimator_.predict(X).shape == y.shape
+
+
+def n_threads_of_a_worker(clf, X, y):
+    clf.fit(X, y)
+    import tensorflow as tf
+
+    return tf.config.threading.get_intra_op_parallelism_threads()
+
+
+@pytest.mark.parametrize(("chosen", "n_threads"), [(None, 1), ("2", 0)])
+def test_a_worker_has_the_threads_that_joblib_grants(images, small, monkeypatch, chosen, n_threads):
+    X, y = images
+    if chosen:  # TensorFlow itself reads it, and reports 0
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", chosen)
+    get_reusable_executor().shutdown()  # workers that know the variable, and have no TensorFlow yet
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        found = Parallel(n_jobs=2)(
+            delayed(n_threads_of_a_worker)(small(epochs=1), X, y) for _ in range(2)
+        )
+    get_reusable_executor().shutdown()
+    assert found == [n_threads] * 2
 
 
 def test_a_candidate_that_fails_does_not_end_the_search(images, small):

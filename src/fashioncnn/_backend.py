@@ -27,11 +27,22 @@ def _refuse_other_backend(chosen: str) -> None:
 if "keras" not in sys.modules:
     _refuse_other_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
 
-import keras  # noqa: E402 - not before the check
+try:
+    import keras
+except ModuleNotFoundError as error:  # of the backend that Keras' file of settings names
+    if error.name in ("jax", "openvino", "torch"):
+        _refuse_other_backend(error.name)
+    raise
 
 _refuse_other_backend(keras.config.backend())
 
 import tensorflow as tf  # noqa: E402 - not before the check
+
+if not tf.compat.v1.executing_eagerly_outside_functions():
+    raise RuntimeError(
+        "fashioncnn needs TensorFlow's eager execution, which is disabled. Remove the call of "
+        "tf.compat.v1.disable_eager_execution() or disable_v2_behavior()."
+    )
 
 
 def _follow_joblib_threads() -> None:
@@ -74,7 +85,9 @@ def untouched(function: Callable[[], T]) -> T:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="fashioncnn", daemon=True)
+    # The caller's tf.function rewrites what it calls, in threads too.
+    plainly = tf.autograph.experimental.do_not_convert(run)
+    thread = threading.Thread(target=plainly, name="fashioncnn", daemon=True)
     thread.start()
     thread.join()
     if errors:
@@ -83,7 +96,7 @@ def untouched(function: Callable[[], T]) -> T:
 
 
 def undisturbed(function: Callable[[], T]) -> T:
-    """Call a function outside the caller's `tf.Graph` and `tf.device`.
+    """Call a function outside the caller's `tf.Graph`, `tf.function` and `tf.device`.
 
     It is called in this thread, unless the caller is in a graph.
     """

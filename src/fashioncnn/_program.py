@@ -29,6 +29,7 @@ from fashioncnn._steps import (
 )
 
 _MAX_PROGRAMS = 16
+_MAX_IDLE_STATES = 2
 _MAX_ACTIVATION_BYTES = 256 * 2**20  # of the largest feature map in a batch of predictions
 _MAX_PREDICTION_BATCH = 512
 _CALL_COST = 6  # of a call for prediction beside its arithmetic, in images
@@ -49,7 +50,6 @@ class Program:
         self.architecture = architecture
         self.n_traces = 0
         self._functions: dict[tuple[str, ...], Any] = {}
-        self._idle_states: dict[str, TrainingState] = {}
         self._lock = threading.Lock()
         self._network = untouched(self._build)
         largest = 4 * architecture.largest_activation
@@ -114,16 +114,19 @@ class Program:
     @contextmanager
     def training_state(self, optimizer: str, weights: Weights) -> Iterator[TrainingState]:
         """Lend the variables for one training; another at the same time gets its own."""
-        with self._lock:
-            state = self._idle_states.pop(optimizer, None)
+        key = self.architecture, optimizer
+        with _idle_lock:
+            state = _idle_states.pop(key, None)
         if state is None:
-            state = new_training_state(self._network, OPTIMIZERS[optimizer])
+            state = untouched(lambda: new_training_state(self._network, OPTIMIZERS[optimizer]))
         try:
             state.reset(weights)
             yield state
         finally:
-            with self._lock:
-                self._idle_states[optimizer] = state
+            with _idle_lock:
+                _idle_states[key] = state
+                while len(_idle_states) > _MAX_IDLE_STATES:
+                    _idle_states.pop(next(iter(_idle_states)))
 
     def training_function(self, optimizer: str, state: TrainingState, dtype: str) -> Any:
         """Return the compiled training steps for pixels of a dtype; see `trace_training`."""
@@ -137,6 +140,11 @@ def _batch_size(n_images: int, sizes: Sequence[int]) -> int:
     """Choose the size of batch with the least work for n images, padding and calls included."""
     return min(sizes, key=lambda size: math.ceil(n_images / size) * (size + _CALL_COST))
 
+
+# Variables that no training uses, the longest unused first. They are as large as the weights three
+# times over, so there are few for the whole process, and not some for each program.
+_idle_states: dict[tuple[Architecture, str], TrainingState] = {}
+_idle_lock = threading.Lock()
 
 _programs: OrderedDict[Architecture, Program] = OrderedDict()
 _programs_lock = threading.Lock()
