@@ -88,7 +88,6 @@ def trace_training(
       right, each before its step. The totals so far go in, so that the sums have one order however
       an epoch is divided into calls.
     """
-    _, *image_shape = network.input_shape
 
     def train(
         weights: Mapping[str, Any],
@@ -120,6 +119,13 @@ def trace_training(
         )
         return tuple(totals)
 
+    return _compile(
+        train, state.weights, state.slots, *_specs(tuple(network.input_shape[1:]), dtype)
+    )
+
+
+def _specs(image_shape: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
+    """Specify the arguments of training steps beside the state: from ``data`` to ``totals``."""
     data = (
         tf.TensorSpec((None, *image_shape), dtype),
         tf.TensorSpec((None,), tf.int32),
@@ -130,7 +136,7 @@ def trace_training(
     settings.update(scale=per_channel, offset=per_channel)
     rows, first_step = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
     totals = tf.TensorSpec((), tf.float64), tf.TensorSpec((), tf.int32)
-    return _compile(train, state.weights, state.slots, data, rows, settings, first_step, totals)
+    return data, rows, settings, first_step, totals
 
 
 # Beside scale and offset, of one value per channel each.
