@@ -250,6 +250,20 @@ def test_a_failed_refit_changes_nothing(images, small, X, y, params):
     np.testing.assert_array_equal(clf.predict_proba(pixels), before)
 
 
+class FixedStacks(FashionCNNClassifier):
+    """A subclass of fewer parameters, as scikit-learn's own estimators allow."""
+
+    def __init__(self, *, epochs=1, random_state=None):
+        super().__init__((4,), (8,), epochs=epochs, random_state=random_state)
+
+
+def test_subclass_with_parameters_of_its_own(images, small):
+    clf = clone(FixedStacks(random_state=0)).fit(*images)
+    assert clf.get_params() == {"epochs": 1, "random_state": 0}
+    same = FashionCNNClassifier((4,), (8,), epochs=1, random_state=0).fit(*images)
+    np.testing.assert_array_equal(clf.predict_proba(images[0]), same.predict_proba(images[0]))
+
+
 def test_input_is_not_changed(images, small):
     X, y = images[0].astype(np.float64), images[1].copy()
     weights = np.random.default_rng(0).random(90)
@@ -269,13 +283,15 @@ def test_warnings_point_at_the_caller(images, small, monkeypatch):
         small(epochs=1, validation_fraction=0.2).fit(X, lonely)
         small(epochs=1).fit(flat_colour, y)
         small(epochs=1).fit(X, y).predict(X / 255)
+        small(epochs=1).fit(X, y, X_val=X / 255, y_val=y)
     messages = [str(warning.message) for warning in caught]
     for part in (
         r"class_weight names labels that y lacks: ['down']",
         "parameters on images of shape (6, 6, 1), which takes long to train. Use global_pooling",
         "one member only, which stays in the training part: ['alone']",
         "look like flat images of shape (8, 8, 3)",
-        "the predictions are probably wrong",
+        "X has values within 0..0.9",
+        "X_val has values within 0..0.9",
     ):
         assert any(part in message for message in messages), part
     assert {warning.filename for warning in caught} == {__file__}
@@ -285,6 +301,10 @@ def test_warnings_point_at_the_caller(images, small, monkeypatch):
 def test_pixels_far_beyond_training_are_refused(images, small):
     X, y = images
     clf = small(epochs=1, scaling=None).fit(X / 255.0 - 0.5, y)
+    network = copy.deepcopy(clf._network)
+    for value in network.weights.values():
+        value[...] = 1
+    clf._network = network
     with pytest.raises(ValueError, match=r"output is not finite.*far beyond those of training"):
         clf.predict(np.full((2, 6, 6), 3e38))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from ml_dtypes import bfloat16
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs import check_images, check_training_images
@@ -64,7 +65,9 @@ def test_other_rows_do_not_warn(n_features):
         as_training(np.zeros((N, n_features)))
 
 
-@pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i8", "u8", "f2", "f4", "f8", "O"])
+@pytest.mark.parametrize(
+    "dtype", ["?", "i1", "u2", "i8", "u8", "f2", "f4", "f8", ">f4", "O", bfloat16]
+)
 def test_dtypes_become_float32(dtype):
     X = np.arange(N * 4).reshape(N, 2, 2) % 2
     pixels = as_training(X.astype(dtype))
@@ -138,12 +141,17 @@ REFUSED = [
     (np.float64(1), ValueError, "Expected 2D array, got scalar"),
     (np.zeros(N), ValueError, "Reshape your data"),
     (np.zeros((N, 2, 2, 1, 1)), ValueError, "Found array with dim 5.*expected 2, 3 or 4"),
-    (np.zeros((0, 3, 4)), ValueError, r"Found array with 0 sample\(s\)"),
+    (np.zeros((0, 3, 4)), ValueError, r"Found array with 0 sample\(s\) \(shape=\(0, 3, 4\)\)"),
+    (np.zeros((0, 12)), ValueError, r"Found array with 0 sample\(s\)"),
+    (np.zeros((N, 4, 4, 0)), ValueError, r"Found array with 0 feature\(s\)"),
     (np.zeros((N, 0)), ValueError, r"Found array with 0 feature\(s\)"),
     (np.zeros((N, 3, 0)), ValueError, r"Found array with 0 feature\(s\)"),
     (np.full((N, 3, 4), np.nan), ValueError, "Input X contains NaN"),
     (np.full((N, 3, 4), -np.inf), ValueError, "Input X contains infinity"),
     (np.full((N, 3, 4), 1e300), ValueError, r"too large for dtype\('float32'\)"),
+    (np.array([np.inf, -np.inf] * N, "f2").reshape(N, 2), ValueError, "Input X contains infinity"),
+    ([[10**400, 1]] * N, ValueError, "Input X contains a value too large"),
+    (np.zeros((N, 3, 4), "M8[s]"), ValueError, r"X has dtype datetime64\[s\]; pass an array of"),
     (np.zeros((N, 3, 4), complex), ValueError, "Complex data not supported"),
     (np.full((N, 3, 4), "0.1"), ValueError, "not compatible with arrays of bytes/strings"),
     (np.array([[{}] * 4] * N), TypeError, "argument must be .* string.* number"),
@@ -180,7 +188,10 @@ def test_y_is_checked_with_x(y):
 
 @pytest.mark.parametrize("shape", [(N, 3, 4), (N, 3, 4, 1), (N, 12), (1, 3, 4)])
 def test_flat_and_shaped_are_one_after_fitting(checked, shape):
-    assert check_images(checked, np.zeros(shape), (3, 4, 1)).shape == (shape[0], 3, 4, 1)
+    pixels, source_dtype = check_images(checked, np.zeros(shape, np.int16), (3, 4, 1))
+    assert pixels.shape == (shape[0], 3, 4, 1)
+    assert pixels.dtype == np.float32
+    assert source_dtype == np.int16
 
 
 @pytest.mark.parametrize(
@@ -200,5 +211,9 @@ def test_other_shapes_after_fitting(checked, shape, message):
 
 
 def test_other_input_is_named(checked):
-    with pytest.raises(ValueError, match="X_val has 5 features"):
-        check_images(checked, np.zeros((N, 5)), (3, 4, 1), "X_val")
+    for X, message in (
+        (np.zeros((N, 5)), "X_val has 5 features"),
+        (np.full((N, 12), np.nan), "Input X_val contains NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_images(checked, X, (3, 4, 1), "X_val")

@@ -4,11 +4,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from sklearn.utils import compute_class_weight
 
 from fashioncnn._labels import (
     class_weights,
     codes_of,
+    combine_weights,
     encode_labels,
     refuse_one_hot,
     sample_weights,
@@ -37,6 +39,20 @@ def test_labels_and_codes_are_one(labels):
     np.testing.assert_array_equal(classes[codes], labels)
 
 
+@pytest.mark.parametrize("labels", [[3, -7, 3], [True, False, True], [1.0, 0.0, 1.0]])
+def test_numbers_in_objects_are_numbers(labels):
+    classes, codes = encode_labels(np.array(labels, dtype=object))
+    assert classes.dtype == np.array(labels).dtype
+    assert codes.tolist() == [1, 0, 1]
+    assert codes_of(np.array(labels, dtype=object), classes, "y_val").tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("labels", [["a", None, "b"], [None, "a", "b"], ["a", "b", 1], [1, "a", 2]])
+def test_labels_of_several_kinds_are_refused(labels):
+    with pytest.raises(ValueError, match=r"Unknown label type.*Got .* in row 0 and .* in row [12]"):
+        encode_labels(np.array(labels, dtype=object))
+
+
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="at least 2 classes in y; got 1 class"):
         encode_labels(np.zeros(5))
@@ -55,7 +71,9 @@ def test_one_hot_labels_are_refused_with_the_remedy(y):
         refuse_one_hot(y)
 
 
-@pytest.mark.parametrize("y", [None, [0, 1], np.zeros((3, 1)), np.zeros(3), ["a", "b"]])
+@pytest.mark.parametrize(
+    "y", [None, [0, 1], np.zeros((3, 1)), np.zeros(3), ["a", "b"], scipy.sparse.csr_array((3, 2))]
+)
 def test_other_labels_are_not_one_hot(y):
     refuse_one_hot(y)
 
@@ -68,6 +86,19 @@ def test_codes_of_known_classes():
     # a longer unknown string is not cut to a known one
     with pytest.raises(ValueError, match=r"y_val has labels that y lacks: \['abc'\]"):
         codes_of(["abc", "a"], classes, "y_val")
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        ([1.0, np.nan], ValueError, "Input y_val contains NaN"),
+        ([1.0, np.inf], ValueError, "Input y_val contains infinity"),
+        (scipy.sparse.csr_array((2, 1)), TypeError, "Sparse data was passed for y_val"),
+    ],
+)
+def test_bad_labels_of_validation_data_are_named(y, error, message):
+    with pytest.raises(error, match=message):
+        codes_of(y, np.array([0.0, 1.0]), "y_val")
 
 
 def test_class_weights():
@@ -83,9 +114,9 @@ def test_class_weights():
         assert class_weights({"z": 9}, classes, codes).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("weight", [-1, np.nan, np.inf])
-def test_class_weights_are_finite_and_not_negative(weight):
-    with pytest.raises(ValueError, match="class_weight must be finite and not negative"):
+@pytest.mark.parametrize("weight", [-1, np.nan, np.inf, 10**400, "a", "2", [1, 2], None])
+def test_class_weights_are_finite_numbers_and_not_negative(weight):
+    with pytest.raises(ValueError, match="class_weight must be finite numbers and not negative"):
         class_weights({0: weight}, np.array([0, 1]), np.array([0, 1]))
 
 
@@ -117,11 +148,21 @@ def test_sample_weights(weights, expected):
         ([1, np.nan, 1, 1], "Input sample_weight contains NaN"),
         ([1, np.inf, 1, 1], "Input sample_weight contains infinity"),
         (["a", "b", "c", "d"], "could not convert string to float"),
+        (np.nan, "Input sample_weight contains NaN"),
+        (np.inf, "Input sample_weight contains NaN or infinity"),
+        ([10**400, 1, 1, 1], "Input sample_weight contains a value too large"),
     ],
 )
 def test_bad_sample_weights(weights, message):
     with pytest.raises(ValueError, match=message):
         sample_weights(weights, X)
+
+
+def test_weights_multiply_without_overflow():
+    with np.errstate(all="raise"):
+        product = combine_weights(np.array([1e308, 5e307, 0]), np.array([1e300, 2e300, 1e300]))
+    np.testing.assert_allclose(product, [0.5, 0.5, 0])
+    assert combine_weights(np.zeros(2), np.ones(2)).tolist() == [0, 0]
 
 
 def test_weights_are_scaled_to_mean_one():

@@ -60,7 +60,7 @@ REFUSED = {
     "activation": ["Relu", None, max, "softmax"],
     "batch_normalization": ["yes", None, 2],
     "global_pooling": ["mean", True],
-    "conv_dropout": [1, 1.0, -0.1, math.nan, "0.5", None, (), (0.5, 1.0), True],
+    "conv_dropout": [1, 1.0, -0.1, math.nan, "0.5", None, (), (0.5, 1.0), True, 10**400],
     "dense_dropout": [1.0, -0.1, math.nan, None],
     "loss": ["mse", None],
     "label_smoothing": [1.0, -0.1, math.nan],
@@ -86,6 +86,14 @@ def test_bad_values_are_named_before_data_is_looked_at(name, value):
         clf.fit(None, None)
     assert str(error.value).startswith(f"The '{name}' parameter of FashionCNNClassifier must be ")
     assert f"Got {value!r} instead" in str(error.value)
+
+
+def test_a_keras_optimizer_is_refused_with_the_remedy():
+    import keras
+
+    clf = FashionCNNClassifier(optimizer=keras.optimizers.Adam(0.01))
+    with pytest.raises(InvalidParameterError, match=r"pass its name and its rate.*Got <keras"):
+        clf.fit(None, None)
 
 
 def test_every_parameter_has_refused_values():

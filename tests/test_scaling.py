@@ -21,7 +21,7 @@ def fit(kind, pixels, rows=None, source_dtype=None):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_standardize_uses_each_channel_of_the_training_part(dtype, monkeypatch):
-    monkeypatch.setattr("fashioncnn._scaling._BLOCK", 7)
+    monkeypatch.setattr("fashioncnn._scaling._BLOCK", 7 * 60)  # seven images
     random = np.random.default_rng(0)
     pixels = (random.random((50, 4, 5, 3)) * [255, 100, 3]).astype(dtype)
     rows = random.permutation(50)[:31]
@@ -84,7 +84,7 @@ def array(dtype, *values):
 @pytest.mark.parametrize(
     ("training", "pixels"),
     [
-        (PixelRange(0, 255), array(np.float32, 0, 1)),
+        (PixelRange(0, 255), array(np.float64, 0, 1)),
         (PixelRange(0, 2.1), array(np.float32, 0.5)),
         (PixelRange(0, 1), array(np.uint8, 0, 255)),
         (PixelRange(0, 1), array(np.float32, 0, 2.1)),
@@ -92,7 +92,7 @@ def array(dtype, *values):
 )
 def test_another_range_warns(training, pixels):
     with pytest.warns(PixelRangeWarning, match="trained on values within"):
-        warn_of_other_range(pixels, training)
+        warn_of_other_range(pixels.astype(np.float32), pixels.dtype, training)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,7 @@ def test_another_range_warns(training, pixels):
     [
         (PixelRange(0, 255), array(np.float32, 0, 255)),
         (PixelRange(0, 255), array(np.uint8, 0, 1)),
+        (PixelRange(0, 255), array(np.int64, 0, 1)),
         (PixelRange(0, 255), array(np.float32, 0, 0)),
         (PixelRange(0, 255), array(np.float32, -1, 1)),
         (PixelRange(-3, 3), array(np.float32, 0, 1)),
@@ -110,4 +111,4 @@ def test_another_range_warns(training, pixels):
 def test_the_same_range_does_not_warn(training, pixels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_other_range(pixels, training)
+        warn_of_other_range(pixels.astype(np.float32), pixels.dtype, training)

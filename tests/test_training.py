@@ -15,8 +15,9 @@ from fashioncnn import FashionCNNClassifier
 from fashioncnn._architecture import initial_weights
 from fashioncnn._parameters import build_architecture
 from fashioncnn._program import Program
+from fashioncnn._split import split_rows
 from fashioncnn._steps import TrainingState, cross_entropy
-from fashioncnn._training import Images, Settings, train
+from fashioncnn._training import Images, Settings, _Progress, _run_epoch, train
 
 
 @pytest.mark.parametrize("label_smoothing", [0, 0.1])
@@ -120,6 +121,26 @@ def test_division_into_calls_changes_no_bit(images, small, monkeypatch, name, va
     assert clf.history_ == history
 
 
+def test_calls_last_half_a_second_at_most(monkeypatch):
+    now, calls = [0.0], []
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    def take_steps(rows, first_step, totals):  # 0.02 s a step
+        calls.append((first_step, len(rows)))
+        now[0] += 0.02 * len(rows) / 8
+        return totals[0] + len(rows), totals[1]
+
+    settings = Settings("adam", 0.01, 0, 1, 8, 0, np.random.SeedSequence(0))
+    order = np.arange(8 * 100 + 3)
+    metrics = _run_epoch(take_steps, order, 7, 8, _Progress(settings, 0, 101))
+    assert metrics == {"accuracy": 0, "loss": 1}
+    starts, lengths = zip(*calls, strict=True)
+    assert sum(lengths) == len(order)
+    assert starts == tuple(7 + np.cumsum([0, *lengths[:-1]]) // 8)
+    assert lengths[:4] == (8, 16, 32, 64)
+    assert max(lengths) == 12 * 8  # 0.24 s
+
+
 def test_dropout_acts_in_training_only(images, small):
     dropped = probabilities(small(conv_dropout=0.5), images)
     assert (dropped != probabilities(small(conv_dropout=0.0), images)).any()
@@ -178,12 +199,25 @@ def test_validation_weights(images, small):
 
 def test_validation_part_takes_no_part_in_training(images, small):
     X, y = images
-    clf = small(validation_fraction=0.2, scaling="standardize").fit(X, y)
+    clf = small(validation_fraction=0.2, random_state=3)
+    before = clf.fit(X, y).predict_proba(X)
     assert len(clf.history_["val_loss"]) == clf.n_iter_
+    codes = np.searchsorted(clf.classes_, y)
+    split_seed = np.random.SeedSequence(
+        np.random.RandomState(3).randint(np.iinfo(np.int32).max)
+    ).spawn(2)[0]
+    _, held_out = split_rows(codes, clf.classes_, 0.2, int(split_seed.generate_state(1)[0]))
+    pixels, weights = X.copy(), np.ones(90)
+    pixels[held_out] = 255 - pixels[held_out]
+    weights[held_out] = np.arange(1, 1 + len(held_out))
+    after = clf.fit(pixels, y, sample_weight=weights).predict_proba(X)
+    np.testing.assert_array_equal(after, before)
+
+
+def test_validation_data_take_the_place_of_a_part(images, small):
+    X, y = images
     given = small(validation_fraction=0.2).fit(X, y, X_val=X[:9], y_val=y[:9])
-    whole = small().fit(X, y)  # what is given takes the place of what would be held out
-    np.testing.assert_array_equal(given.predict_proba(X), whole.predict_proba(X))
-    assert (clf.predict_proba(X) != whole.predict_proba(X)).any()
+    np.testing.assert_array_equal(given.predict_proba(X), small().fit(X, y).predict_proba(X))
 
 
 @pytest.mark.parametrize(
@@ -215,9 +249,11 @@ def test_class_weights_pull(images, small):
     np.testing.assert_array_equal(by_sample.predict_proba(X), heavy.predict_proba(X))
 
 
-def test_weights_of_any_scale_train_alike(images, small):
-    one = probabilities(small(), images, sample_weight=np.full(90, 1e-6))
-    np.testing.assert_array_equal(one, probabilities(small(), images))
+@pytest.mark.parametrize("weight", [1e-300, 1e-6, 1e308])
+def test_weights_of_any_scale_train_alike(images, small, weight):
+    clf = small(class_weight={"up": 1000})
+    one = probabilities(clf, images, sample_weight=np.full(90, weight))
+    np.testing.assert_array_equal(one, probabilities(clf, images))
 
 
 def test_one_class_left_by_weights(images, small):
@@ -226,6 +262,16 @@ def test_one_class_left_by_weights(images, small):
         small().fit(X, y, sample_weight=(y == "up").astype(float))
     with pytest.raises(ValueError, match="positive weight; got 1 class"):
         small(class_weight={"left": 0, "right": 0}).fit(X, y)
+
+
+def test_one_class_left_by_the_split(images, small, monkeypatch):
+    X, y = images[0][:12], np.array([0] * 10 + [1, 1])
+    parts = np.array([5, 6, 7, 8, 9, 11]), np.array([0, 1, 2, 3, 4, 10])
+    monkeypatch.setattr("fashioncnn.classifier.split_rows", lambda *args: parts)
+    clf = small(validation_fraction=0.5)
+    clf.fit(X, y, sample_weight=np.arange(12) != 10)
+    with pytest.raises(ValueError, match="training part with a positive weight; got 1 class"):
+        clf.fit(X, y, sample_weight=np.arange(12) != 11)
 
 
 def test_label_smoothing_tempers(images, small):
@@ -262,11 +308,23 @@ def test_divergence_names_the_epoch_and_changes_nothing(images, small):
         fresh.predict(X)
 
 
+def test_validation_that_is_not_finite(images, small, monkeypatch):
+    X, y = images
+    monkeypatch.setattr(Program, "logits", lambda *args: np.full((9, 3), np.inf, np.float32))
+    with pytest.raises(ValueError, match=r"diverged: the validation loss is nan in epoch 1 of 8"):
+        small().fit(X, y, X_val=X[:9], y_val=y[:9])
+
+
 def test_weights_that_only_the_last_step_spoils(images, small, monkeypatch):
-    spoil = {"predictions/bias": np.array([np.nan])}
+    spoil = {"dense1/bias": np.array([1.0]), "predictions/bias": np.array([np.nan])}
     monkeypatch.setattr(TrainingState, "weights_as_numpy", lambda self: spoil)
     with pytest.raises(ValueError, match=r"diverged.*in epoch 8 of 8"):
         small().fit(*images)
+
+
+def test_silence_needs_no_output(images, small, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    small(epochs=1).fit(*images)
 
 
 @pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (2, 4)])

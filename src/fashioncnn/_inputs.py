@@ -3,11 +3,13 @@
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from fashioncnn._warnings import warn_user
 
@@ -60,7 +62,8 @@ def check_training_images(
             f"X has images of shape {rows.image_shape}, but image_shape={image_shape}. "
             "Leave image_shape=None for input that has a shape."
         )
-    values, y = validate_data(estimator, rows.values, y, dtype="numeric")
+    with number_errors("X"):
+        values, y = validate_data(estimator, rows.values, y, dtype="numeric")
     image_shape = rows.image_shape or image_shape or _guess_image_shape(values.shape[1])
     if math.prod(image_shape) != values.shape[1]:
         raise ValueError(
@@ -72,7 +75,7 @@ def check_training_images(
 
 def check_images(
     estimator: BaseEstimator, X: Any, image_shape: ImageShape, name: str = "X"
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.dtype]:
     """Check X against the images of training, and make it images.
 
     Parameters
@@ -89,14 +92,15 @@ def check_images(
     Returns
     -------
     pixels : ndarray of shape (n, h, w, c), uint8 or float32
-        The images.
+        The images; uint8 stays uint8, everything else becomes float32.
+    source_dtype : dtype
+        The dtype that X had.
 
     Raises
     ------
     TypeError, ValueError
         If X is no array of such images.
     """
-    n_features = math.prod(image_shape)
     rows = _rows(X, name, image_shape)
     shape = np.shape(rows.values) if rows.image_shape is None else np.shape(X)
     is_single = shape in (image_shape, image_shape[:2])
@@ -107,13 +111,29 @@ def check_images(
             f"{name} has images of shape {rows.image_shape}, but {owner} is expecting "
             f"{image_shape}.{hint}"
         )
-    if isinstance(rows.values, np.ndarray) and len(shape) == 2 and shape[1] != n_features:
+    # First the names of columns only, which have their own message, then the values.
+    validate_data(estimator, rows.values, reset=False, skip_check_array=True, ensure_2d=False)
+    with number_errors(name):
+        values = check_array(rows.values, dtype="numeric", estimator=estimator, input_name=name)
+    n_features = math.prod(image_shape)
+    if values.shape[1] != n_features:
         raise ValueError(
-            f"{name} has {shape[1]} features, but {owner} is expecting {n_features} features as "
-            f"input.{hint}"
+            f"{name} has {values.shape[1]} features, but {owner} is expecting {n_features} "
+            f"features as input.{hint}"
         )
-    values = validate_data(estimator, rows.values, reset=False, dtype="numeric")
-    return _as_pixels(values, image_shape, name)
+    return _as_pixels(values, image_shape, name), values.dtype
+
+
+@contextmanager
+def number_errors(name: str) -> Iterator[None]:
+    """Let no warning of NumPy precede the complaint about a number that is too large."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except OverflowError as error:  # of Python's integers
+        raise ValueError(
+            f"Input {name} contains a value too large for dtype('float64')."
+        ) from error
 
 
 def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
@@ -123,8 +143,17 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
         return Rows(X, None)  # data frames keep their names, sparse input gets its message
     if not isinstance(X, np.ndarray):
         X = _as_array(X, name)
+    if X.dtype.kind in "Mm":
+        raise ValueError(f"{name} has dtype {X.dtype}; pass an array of numbers.")
+    if X.dtype.name == "bfloat16":
+        X = X.astype(np.float32)  # NumPy itself takes it for no number
     if X.ndim <= 2:
         return Rows(X, None)
+    if len(X) == 0:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required by "
+            "FashionCNNClassifier."
+        )
     if X.ndim > 4:
         raise ValueError(
             f"Found array with dim {X.ndim} and shape {X.shape} as {name}; expected 2, 3 or 4: "
@@ -164,7 +193,7 @@ def _as_array(X: Any, name: str) -> np.ndarray:
 
 def _refuse_channels_first(X: np.ndarray, name: str) -> None:
     colours = (1, 3, 4)
-    if X.ndim == 4 and X.shape[1] in colours and X.shape[3] not in colours:
+    if X.ndim == 4 and X.size and X.shape[1] in colours and X.shape[3] not in colours:
         raise ValueError(
             f"{name} of shape {X.shape} looks channels-first; expected (n, h, w, c). "
             f"Use np.moveaxis({name}, 1, -1), or say image_shape={X.shape[1:]} if its images "
@@ -188,7 +217,7 @@ def _guess_image_shape(n_features: int) -> ImageShape:
 
 def _as_pixels(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
     if values.dtype not in (np.uint8, np.float32):
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise ValueError(

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Labels to codes, and the weights that classes and samples carry."""
 
+import sys
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_array
 
+from fashioncnn._inputs import number_errors
 from fashioncnn._warnings import warn_user
 
 
@@ -21,6 +24,8 @@ def refuse_one_hot(y: Any) -> None:
     ValueError
         If y has two dimensions and more than one column.
     """
+    if hasattr(y, "tocsr"):
+        return  # sparse y gets scikit-learn's message
     shape = getattr(y, "shape", None)
     if shape is None and isinstance(y, (list, tuple)) and y and isinstance(y[0], (list, tuple)):
         shape = len(y), len(y[0])
@@ -39,10 +44,29 @@ def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ValueError
         If y is not a classification target, or has one class only.
     """
-    check_classification_targets(y)
+    y = _plain(y)
+    with np.errstate(invalid="ignore"):  # of floats beyond the integers
+        check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     refuse_one_class(len(classes))
     return classes, codes.astype(np.int32)
+
+
+def _plain(y: np.ndarray) -> np.ndarray:
+    """Take objects for what they are: strings, or numbers in an array of numbers."""
+    if y.dtype != object:
+        return y
+    is_str = [isinstance(label, str) for label in y]
+    if len(set(is_str)) == 2:  # could not be sorted
+        row = is_str.index(not is_str[0])
+        raise ValueError(
+            "Unknown label type: unknown. The labels in y must be all strings or all numbers. "
+            f"Got {y[0]!r} in row 0 and {y[row]!r} in row {row}."
+        )
+    if is_str[0]:
+        return y
+    numbers = np.array(y.tolist())
+    return numbers if numbers.dtype.kind in "biuf" else y
 
 
 def refuse_one_class(n_classes: int, where: str = "y") -> None:
@@ -60,11 +84,11 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
 
     Raises
     ------
-    ValueError
-        If a label is not among the classes; `name` is what the message calls y.
+    TypeError, ValueError
+        If y is no array of labels, or one is not among the classes; `name` is what messages call y.
     """
-    y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
+    y = check_array(y, ensure_2d=False, dtype=None, input_name=name)
+    y = _plain(column_or_1d(y, warn=True))
     unknown = sorted(set(y.tolist()) - set(classes.tolist()), key=str)
     if unknown:
         raise ValueError(
@@ -83,7 +107,7 @@ def class_weights(
     Raises
     ------
     ValueError
-        If a weight is negative or not finite.
+        If a weight is no number, negative or not finite.
 
     Warns
     -----
@@ -102,16 +126,19 @@ def class_weights(
         warn_user(
             f"class_weight names labels that y lacks: {unknown}. They have no effect.",
         )
-    weights = np.array([class_weight.get(label, 1) for label in labels], dtype=float)
-    if not np.isfinite(weights).all() or (weights < 0).any():
+    weights = [class_weight.get(label, 1) for label in labels]
+    if not all(isinstance(w, Real) and 0 <= w <= sys.float_info.max for w in weights):
         raise ValueError(
-            f"The weights in class_weight must be finite and not negative. Got {class_weight!r}."
+            "The weights in class_weight must be finite numbers and not negative. "
+            f"Got {class_weight!r}."
         )
-    return weights
+    return np.array(weights, dtype=float)
 
 
-def sample_weights(sample_weight: ArrayLike | None, X: np.ndarray) -> np.ndarray:
-    """Return one weight per row, float64 of shape (n,).
+def sample_weights(
+    sample_weight: ArrayLike | None, X: np.ndarray, name: str = "sample_weight"
+) -> np.ndarray:
+    """Return one weight per row, float64 of shape (n,); `name` is what messages call them.
 
     Raises
     ------
@@ -120,12 +147,20 @@ def sample_weights(sample_weight: ArrayLike | None, X: np.ndarray) -> np.ndarray
     """
     if sample_weight is None:
         return np.ones(len(X))
-    weights: np.ndarray = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    with number_errors(name):
+        weights: np.ndarray = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    if not np.isfinite(weights).all():  # of one number for all rows, which is not checked above
+        raise ValueError(f"Input {name} contains NaN or infinity.")
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
+
+
+def combine_weights(*factors: np.ndarray) -> np.ndarray:
+    """Multiply weights, each as a share of the largest of its kind, so that none overflows."""
+    return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
 
 
 def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from sklearn.utils._param_validation import Options
+from sklearn.utils._param_validation import Options, StrOptions
 
 from fashioncnn._architecture import Architecture, Window
 
@@ -31,12 +31,23 @@ class Nested(Options):
         """Say whether ``parse`` reads the value."""
         try:
             self.parse(val)
-        except ValueError:
+        except (OverflowError, ValueError):
             return False
         return True
 
     def __str__(self) -> str:
         return self.description
+
+
+class Names(StrOptions):
+    """A constraint to a set of names, with a hint for those who pass what bears the name."""
+
+    def __init__(self, names: set[str], hint: str) -> None:
+        super().__init__(names)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} ({self.hint})"
 
 
 def parse_conv_stacks(value: Any) -> tuple[tuple[int, ...], ...]:

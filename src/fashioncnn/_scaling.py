@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How raw pixels become the numbers that the first convolution sees."""
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from fashioncnn._warnings import warn_user
 
-_BLOCK = 4096  # images whose float64 copies are held at a time
+_BLOCK = 2**22  # values whose float64 copies are held at a time
 
 
 class PixelRangeWarning(UserWarning):
@@ -78,7 +80,8 @@ def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) ->
         return 65535
     if source_dtype.kind not in "iu":
         return 1
-    low, high = pixel_range(pixels[rows])
+    ranges = [pixel_range(block) for block in _blocks(pixels, rows)]
+    low, high = min(r.low for r in ranges), max(r.high for r in ranges)
     for full_scale in (255, 65535):
         if low >= 0 and high <= full_scale:
             return full_scale
@@ -86,6 +89,13 @@ def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) ->
         f"scaling='unit' takes integers within 0..255 or 0..65535. Got {source_dtype} values "
         f"within {low:g}..{high:g}. Use scaling='standardize', or pass floats scaled by yourself."
     )
+
+
+def _blocks(pixels: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Copy the rows in blocks of few images, so that no copy of them all is held."""
+    n_images = max(1, _BLOCK // math.prod(pixels.shape[1:]))
+    for start in range(0, len(rows), n_images):
+        yield pixels[rows[start : start + n_images]]
 
 
 def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,8 +106,8 @@ def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     channels = pixels.shape[-1]
     count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
-    for start in range(0, len(rows), _BLOCK):
-        values = pixels[rows[start : start + _BLOCK]].reshape(-1, channels).astype(np.float64)
+    for block in _blocks(pixels, rows):
+        values = block.reshape(-1, channels).astype(np.float64)
         n, block_mean = len(values), values.mean(axis=0)
         values -= block_mean
         step = block_mean - mean
@@ -107,8 +117,21 @@ def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return mean, np.sqrt(squares / count)
 
 
-def warn_of_other_range(pixels: np.ndarray, training: PixelRange) -> None:
+def warn_of_other_range(
+    pixels: np.ndarray, source_dtype: np.dtype, training: PixelRange, name: str = "X"
+) -> None:
     """Warn if 0..255 meets a model trained on 0..1, or the reverse.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, h, w, c)
+        The images to predict.
+    source_dtype : dtype
+        The dtype in which the user passed them; integers within 0..1 are dark, not scaled.
+    training : PixelRange
+        The values in training.
+    name : str, default="X"
+        What the message calls the images.
 
     Warns
     -----
@@ -116,15 +139,15 @@ def warn_of_other_range(pixels: np.ndarray, training: PixelRange) -> None:
         If training values were all >= 0 with a maximum above 2 and these are floats within 0..1,
         or the reverse.
     """
-    if training.low < 0 or (training.high > 2 and pixels.dtype == np.uint8):
+    if training.low < 0 or (training.high > 1 and source_dtype.kind != "f"):
         return
     low, high = pixel_range(pixels)
     small_for_large = training.high > 2 and low >= 0 and 0 < high <= 1
     large_for_small = training.high <= 1 and low >= 0 and high > 2
     if small_for_large or large_for_small:
         warn_user(
-            f"X has values within {low:g}..{high:g}, but this model was trained on values within "
-            f"{training.low:g}..{training.high:g}. Pass pixels on the same scale as in training; "
-            "the predictions are probably wrong.",
+            f"{name} has values within {low:g}..{high:g}, but this model was trained on values "
+            f"within {training.low:g}..{training.high:g}. Pass pixels on the same scale as in "
+            "training; the predictions are probably wrong.",
             PixelRangeWarning,
         )

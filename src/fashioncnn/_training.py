@@ -93,17 +93,18 @@ def train(
             order = np.random.default_rng([order_key, epoch]).permutation(rows)
             progress = _Progress(settings, epoch, n_steps)
             metrics = _run_epoch(take_steps, order, epoch * n_steps, settings.batch_size, progress)
-            _refuse_non_finite(metrics["loss"], epoch, settings)
+            _refuse_non_finite("training loss", metrics["loss"], epoch, settings)
             if validation is not None:
                 logits = program.logits(state.values(), scaling, validation.pixels)
                 metrics |= _evaluate(logits, validation, settings.label_smoothing)
+                _refuse_non_finite("validation loss", metrics["val_loss"], epoch, settings)
             progress.finish(metrics)
             metrics["learning_rate"] = settings.learning_rate
             for name, value in metrics.items():
                 history.setdefault(name, []).append(value)
         weights = state.weights_as_numpy()
-    if not all(np.isfinite(value).all() for value in weights.values()):
-        _refuse_non_finite(math.nan, settings.epochs - 1, settings)
+    largest = np.max([np.abs(value).max() for value in weights.values()])
+    _refuse_non_finite("largest weight", float(largest), settings.epochs - 1, settings)
     return weights, history
 
 
@@ -182,7 +183,9 @@ def _run_epoch(
 
 
 def _evaluate(logits: np.ndarray, images: Images, label_smoothing: float) -> dict[str, float]:
-    """Return the weighted mean loss and the accuracy."""
+    """Return the weighted mean loss and the accuracy; the loss of infinite logits is NaN."""
+    if not np.isfinite(logits).all():
+        return {"val_accuracy": math.nan, "val_loss": math.nan}
     log_probabilities = log_softmax(logits)
     of_label = log_probabilities[np.arange(len(logits)), images.codes]
     losses = -(1 - label_smoothing) * of_label - label_smoothing * log_probabilities.mean(axis=1)
@@ -191,13 +194,13 @@ def _evaluate(logits: np.ndarray, images: Images, label_smoothing: float) -> dic
     return {"val_accuracy": float(hits.mean()), "val_loss": float(loss)}
 
 
-def _refuse_non_finite(loss: float, epoch: int, settings: Settings) -> None:
-    if not math.isfinite(loss):
+def _refuse_non_finite(what: str, value: float, epoch: int, settings: Settings) -> None:
+    if not math.isfinite(value):
         raise ValueError(
-            f"Training diverged: loss or weights are not finite in epoch {epoch + 1} of "
-            f"{settings.epochs}, with optimizer={settings.optimizer!r} and learning_rate="
-            f"{settings.learning_rate:g}. Try a lower learning_rate, scaling='standardize', or "
-            "smaller weights of classes and samples."
+            f"Training diverged: the {what} is {value} in epoch {epoch + 1} of {settings.epochs}, "
+            f"with optimizer={settings.optimizer!r} and learning_rate={settings.learning_rate:g}. "
+            "Try a lower learning_rate, scaling='standardize', or smaller weights of classes and "
+            "samples, and look for pixels that are far larger than the rest."
         )
 
 
@@ -206,17 +209,20 @@ class _Progress:
 
     def __init__(self, settings: Settings, epoch: int, n_steps: int) -> None:
         self._n_steps = n_steps
-        names = ("accuracy", "loss", "val_accuracy", "val_loss")
-        self._bar = keras.utils.Progbar(
-            n_steps, verbose=int(settings.verbose), stateful_metrics=names
-        )
+        self._bar = None
         if settings.verbose:
+            names = ("accuracy", "loss", "val_accuracy", "val_loss")
             sys.stdout.write(f"Epoch {epoch + 1}/{settings.epochs}\n")
+            self._bar = keras.utils.Progbar(
+                n_steps, verbose=settings.verbose, stateful_metrics=names
+            )
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
         """Show the metrics so far."""
-        self._bar.update(step, list(metrics.items()), finalize=False)
+        if self._bar is not None:
+            self._bar.update(step, list(metrics.items()), finalize=False)
 
     def finish(self, metrics: dict[str, float]) -> None:
         """Show the metrics of the whole epoch."""
-        self._bar.update(self._n_steps, list(metrics.items()), finalize=True)
+        if self._bar is not None:
+            self._bar.update(self._n_steps, list(metrics.items()), finalize=True)

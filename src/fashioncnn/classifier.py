@@ -19,14 +19,16 @@ from fashioncnn._inputs import check_images, check_training_images
 from fashioncnn._labels import (
     class_weights,
     codes_of,
+    combine_weights,
     encode_labels,
     refuse_one_class,
     refuse_one_hot,
     sample_weights,
     scale_to_mean_one,
 )
-from fashioncnn._outputs import log_softmax
+from fashioncnn._outputs import log_softmax, softmax
 from fashioncnn._parameters import (
+    Names,
     Nested,
     build_architecture,
     parse_conv_stacks,
@@ -35,7 +37,7 @@ from fashioncnn._parameters import (
     parse_rates,
     parse_windows,
 )
-from fashioncnn._scaling import fit_scaling, pixel_range, warn_of_other_range
+from fashioncnn._scaling import PixelRange, fit_scaling, pixel_range, warn_of_other_range
 from fashioncnn._split import split_rows
 from fashioncnn._warnings import warn_user
 from fashioncnn.recipes import RECIPES
@@ -45,16 +47,19 @@ _WINDOWS = (
     "an int in the range [1, inf), an (h, w) pair of them, or a tuple of such pairs, one per stack"
 )
 
+_Validation = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, codes, weights
+
 
 class _TrainingData(NamedTuple):
     """What `fit` was given, checked and in the forms that training takes."""
 
     pixels: np.ndarray  # (n, h, w, c), uint8 or float32
     source_dtype: np.dtype
+    values: PixelRange
     classes: np.ndarray
     codes: np.ndarray  # (n,), int32
     weights: np.ndarray  # (n,), float64: class weight times sample weight
-    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # pixels, codes, weights
+    validation: _Validation | None
 
 
 class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
@@ -191,7 +196,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         "loss": [StrOptions({"categorical_crossentropy", "sparse_categorical_crossentropy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "optimizer": [StrOptions({"adam", "adamw", "rmsprop", "sgd"})],
+        "optimizer": [
+            Names(
+                {"adam", "adamw", "rmsprop", "sgd"},
+                "for a Keras optimizer pass its name and its rate, as in optimizer='adam', "
+                "learning_rate=0.001",
+            )
+        ],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -205,6 +216,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         "verbose": [Interval(Integral, 0, 2, closed="both")],
     }
 
+    classes_: NDArray[Any]
+    n_features_in_: int
+    image_shape_: tuple[int, int, int]
+    history_: dict[str, list[float]]
+    n_iter_: int
     _network: FittedNetwork
 
     def __init__(
@@ -284,7 +300,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         >>> FashionCNNClassifier.from_recipe("article", epochs=3).validation_fraction
         0.3
         """
-        if name not in RECIPES:
+        if name not in list(RECIPES):
             raise ValueError(f"Unknown recipe {name!r}. The recipes are {sorted(RECIPES)}.")
         classifier = cls()
         classifier.set_params(**{**RECIPES[name], **overrides})
@@ -337,21 +353,21 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         checked = copy.copy(self)  # scikit-learn's checks set attributes; self changes at the end
         data = checked._check_data(X, y, sample_weight, X_val, y_val, sample_weight_val)
         image_shape = data.pixels.shape[1:]
-        architecture = build_architecture(self.get_params(), image_shape, len(data.classes))
+        architecture = build_architecture(vars(self), image_shape, len(data.classes))
         _warn_of_many_parameters(architecture)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         network, history = self._train(data, architecture, np.random.SeedSequence(seed))
 
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(checked, name):
-                setattr(self, name, getattr(checked, name))
-            elif hasattr(self, name):
-                delattr(self, name)
-        self.classes_ = data.classes
-        self.image_shape_ = image_shape
-        self.history_ = history
-        self.n_iter_ = len(history["loss"])
-        self._network = network
+        self.__dict__.pop("feature_names_in_", None)
+        names = ("n_features_in_", "feature_names_in_")
+        self.__dict__.update(
+            {name: vars(checked)[name] for name in names if name in vars(checked)},
+            classes_=data.classes,
+            image_shape_=image_shape,
+            history_=history,
+            n_iter_=len(history["loss"]),
+            _network=network,
+        )
         return self
 
     def _check_data(
@@ -361,38 +377,47 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         image_shape = None if self.image_shape is None else parse_image_shape(self.image_shape)
         refuse_one_hot(y)
         pixels, y, source_dtype = check_training_images(self, X, y, image_shape)
+        values = pixel_range(pixels)
         classes, codes = encode_labels(y)
         weight_of_class = class_weights(self.class_weight, classes, codes)
-        weights = sample_weights(sample_weight, pixels) * weight_of_class[codes]
-        refuse_one_class(np.unique(codes[weights > 0]).size, "y with a positive weight")
+        weights = combine_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
         validation = None
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
                 raise ValueError("Pass X_val and y_val together, or neither.")
             refuse_one_hot(y_val)
-            pixels_val = check_images(self, X_val, pixels.shape[1:], "X_val")
+            pixels_val, dtype_val = check_images(self, X_val, pixels.shape[1:], "X_val")
+            warn_of_other_range(pixels_val, dtype_val, values, "X_val")
             codes_val = codes_of(y_val, classes, "y_val")
             check_consistent_length(pixels_val, codes_val)
-            weights_val = sample_weights(sample_weight_val, pixels_val)
-            validation = pixels_val, codes_val, weights_val * weight_of_class[codes_val]
+            weights_val = combine_weights(
+                sample_weights(sample_weight_val, pixels_val, "sample_weight_val"),
+                weight_of_class[codes_val],
+            )
+            validation = pixels_val, codes_val, weights_val
         elif sample_weight_val is not None:
             raise ValueError("sample_weight_val goes with X_val and y_val, which are None.")
-        return _TrainingData(pixels, source_dtype, classes, codes, weights, validation)
+        return _TrainingData(pixels, source_dtype, values, classes, codes, weights, validation)
+
+    def _hold_out(
+        self, data: _TrainingData, seed: np.random.SeedSequence
+    ) -> tuple[np.ndarray, _Validation | None]:
+        """Return the rows to train on, and what to validate on."""
+        if data.validation is not None or self.validation_fraction is None:
+            return np.arange(len(data.codes)), data.validation
+        rows, held_out = split_rows(
+            data.codes, data.classes, self.validation_fraction, int(seed.generate_state(1)[0])
+        )
+        return rows, (data.pixels[held_out], data.codes[held_out], data.weights[held_out])
 
     def _train(
         self, data: _TrainingData, architecture: Architecture, seed: np.random.SeedSequence
     ) -> tuple[FittedNetwork, dict[str, list[float]]]:
-        """Split off the validation part, fix the scaling, and train."""
+        """Fix the scaling by the training part, and train."""
         split_seed, training_seed = seed.spawn(2)
-        rows, validation = np.arange(len(data.codes)), data.validation
-        if validation is None and self.validation_fraction is not None:
-            rows, held_out = split_rows(
-                data.codes,
-                data.classes,
-                self.validation_fraction,
-                int(split_seed.generate_state(1)[0]),
-            )
-            validation = data.pixels[held_out], data.codes[held_out], data.weights[held_out]
+        rows, validation = self._hold_out(data, split_seed)
+        n_classes = np.unique(data.codes[rows][data.weights[rows] > 0]).size
+        refuse_one_class(n_classes, "the training part with a positive weight")
         scaling = fit_scaling(self.scaling, data.pixels, rows, data.source_dtype)
         weights = np.zeros(len(data.weights), np.float32)
         weights[rows] = scale_to_mean_one(data.weights[rows], "training part")
@@ -425,8 +450,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             )
         )
         compilation = (self.optimizer, settings.learning_rate, self.loss)
-        values = pixel_range(data.pixels)
-        return FittedNetwork(architecture, scaling, values, trained, compilation), history
+        return FittedNetwork(architecture, scaling, data.values, trained, compilation), history
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the label of each image.
@@ -469,7 +493,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         probabilities : ndarray of shape (n, n_classes), float32
             In the order of `classes_`; each row sums to 1.
         """
-        return np.exp(log_softmax(self._logits(X))).astype(np.float32)
+        return softmax(self._logits(X))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Predict the logarithm of the probability of each class for each image.
@@ -504,8 +528,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)
-        pixels = check_images(self, X, self.image_shape_)
-        warn_of_other_range(pixels, self._network.pixel_range)
+        pixels, source_dtype = check_images(self, X, self.image_shape_)
+        warn_of_other_range(pixels, source_dtype, self._network.pixel_range)
         return self._network.logits(pixels)
 
     @property
