@@ -12,10 +12,12 @@ writes ``benchmarks/results/article.json``, one seed after the other, and prints
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import random
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,7 @@ def run_keras(data: dict[str, np.ndarray], seed: int, epochs: int) -> dict[str, 
     import keras
     from keras import layers
 
-    # Keras draws the seeds of layers from here. Its own set_random_seed would also seed TensorFlow,
-    # with which Model.fit shuffles to the same order in every epoch: that costs it half a point.
-    random.seed(seed)
+    random.seed(seed)  # Keras draws the seeds of its layers from here
     model = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -85,6 +85,14 @@ def run_keras(data: dict[str, np.ndarray], seed: int, epochs: int) -> dict[str, 
 RUNNERS = {"fashioncnn": run_fashioncnn, "keras": run_keras}
 
 
+def processor() -> str:
+    """Return the processor's name, as far as the system tells it."""
+    with contextlib.suppress(OSError):
+        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        return names[0] if names else platform.machine()
+    return platform.processor()
+
+
 def environment() -> dict[str, Any]:
     """Describe what the figures were measured with."""
     import keras
@@ -95,6 +103,7 @@ def environment() -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
+        "processor": processor(),
         "cpu_count": os.cpu_count(),
     }
 
