@@ -21,6 +21,7 @@ from fashioncnn import FashionCNNClassifier, load_fashion_mnist, load_fashion_mn
 mpl.use("Agg")  # draw into a file, also where there is no screen
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 TRAINING, VALIDATION = "tab:blue", "tab:orange"
 
@@ -41,7 +42,7 @@ def draw_curve(axes: plt.Axes, clf: FashionCNNClassifier, metric: str) -> None:
         epochs, clf.history_[f"val_{metric}"], color=VALIDATION, marker="o", label="validation"
     )
     axes.set(title=metric.capitalize(), xlabel="epoch", ylabel=metric)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend()
 

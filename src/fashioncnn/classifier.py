@@ -65,8 +65,8 @@ class _TrainingData(NamedTuple):
 class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     """A convolutional network that classifies images.
 
-    The default is the network of an article that trains it on Fashion-MNIST:
-    two convolutions, max pooling, dropout, a dense layer, dropout, softmax.
+    The default is a network for Fashion-MNIST [1]_ of 28 x 28 grey pixels: two convolutions, max
+    pooling, dropout, a dense layer, dropout, softmax.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The number of images per step; clipped to the number of images.
     validation_fraction : float or None, default=None
         The share of training data to hold out, in (0, 1): stratified and shuffled, at least one
-        row per class and at most half of all. None holds nothing out.
+        row of each class that has two, and at most half of all rows. None holds nothing out.
     image_shape : (h, w), (h, w, c) or None, default=None
         How to see a flat row of X. None takes a square grey image where the length is a perfect
         square, else a strip one pixel high.
@@ -279,8 +279,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         name : {"article"}
-            "article" is the source article: the default network, pixels divided by 255, 30 % of
-            the data held out for validation, Adam, batches of 128, 12 epochs.
+            "article" has the settings with which an article reports 91.66 % test accuracy on
+            Fashion-MNIST: the default network, pixels divided by 255, 30 % of the data held out for
+            validation, Adam, batches of 128, 12 epochs.
         **overrides
             Parameters of the class that take the place of the recipe's.
 
@@ -326,8 +327,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             The labels: numbers, strings, or whatever scikit-learn takes as classes.
         sample_weight : array-like of shape (n,), default=None
-            The weight of each image; None is 1 for all. Together with class weights they are
-            scaled to mean 1 over the training part.
+            The weight of each image's loss; None is 1 for all. Together with class weights they are
+            scaled to mean 1 over the training part. Batch normalisation counts all images alike,
+            as in Keras.
         X_val : array-like of the same shape as X but for n, default=None
             Images to validate on after each epoch, in place of `validation_fraction`.
         y_val : array-like of shape (n_val,), default=None
@@ -539,7 +541,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         return self._network.keras_model()
 
     def __dir__(self) -> list[str]:
-        """Leave out `model_`: scikit-learn asks everything listed here for its value."""
+        """Leave out `model_`: scikit-learn's notebook repr evaluates all that is listed here."""
         names = (name for name in object.__dir__(self) if name != "model_")
         return [name for name in names if hasattr(self, name)]
 
