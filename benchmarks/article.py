@@ -12,7 +12,6 @@ writes ``benchmarks/results/article.json``, one seed after the other, and prints
 """
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -87,10 +86,9 @@ RUNNERS = {"fashioncnn": run_fashioncnn, "keras": run_keras}
 
 def processor() -> str:
     """Return the processor's name, as far as the system tells it."""
-    with contextlib.suppress(OSError):
-        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        return names[0] if names else platform.machine()
-    return platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0] if names else platform.processor()
 
 
 def environment() -> dict[str, Any]:
