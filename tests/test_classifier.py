@@ -13,6 +13,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import accuracy_score
+from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
 from fashioncnn import FashionCNNClassifier, PixelRangeWarning, load_fashion_mnist_sample
@@ -284,12 +285,14 @@ def test_warnings_point_at_the_caller(images, small, monkeypatch):
         small(epochs=1).fit(flat_colour, y)
         small(epochs=1).fit(X, y).predict(X / 255)
         small(epochs=1).fit(X, y, X_val=X / 255, y_val=y)
+        cross_val_score(small(epochs=1, class_weight={"up": 1, "fold": 2}), X, y, cv=2)
     messages = [str(warning.message) for warning in caught]
     for part in (
         r"class_weight names labels that y lacks: ['down']",
         "parameters on images of shape (6, 6, 1), which takes long to train. Use global_pooling",
         "one member only, which stays in the training part: ['alone']",
         "look like flat images of shape (8, 8, 3)",
+        "class_weight names labels that y lacks: ['fold']",
         "X has values within 0..0.9",
         "X_val has values within 0..0.9",
     ):
@@ -307,6 +310,11 @@ def test_pixels_far_beyond_training_are_refused(images, small):
     clf._network = network
     with pytest.raises(ValueError, match=r"output is not finite.*far beyond those of training"):
         clf.predict(np.full((2, 6, 6), 3e38))
+    for value in network.weights.values():
+        value[...] = 3e38
+    clf._network = copy.deepcopy(network)
+    with pytest.raises(ValueError, match=r"not finite.*Training has diverged.*as large as 3e\+38"):
+        clf.predict(X / 255.0 - 0.5)
 
 
 def test_real_images():

@@ -168,6 +168,7 @@ SETTINGS = {
     ),
     "device": lambda: tf.device("/job:nowhere/device:GPU:7"),
     "graph": lambda: tf.Graph().as_default(),
+    "gradient tape": tf.GradientTape,
     "variable creator": lambda: tf.variable_creator_scope(make_no_variable),
     "name scope": lambda: tf.name_scope("mine"),
     "random seed": lambda: setting(context.global_seed, tf.random.set_seed, 7),
@@ -184,6 +185,7 @@ def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, name):
     monkeypatch.setattr(_program, "_idle_states", {})
     with SETTINGS[name]():
         inside = clf.fit(X, y).predict_proba(X)
+        _program._idle_states.clear()  # and with them the variables of the trace
         in_cached_program = clf.fit(X, y).predict_proba(X)
         model = clf.model_
     np.testing.assert_array_equal(inside, before)

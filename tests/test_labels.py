@@ -94,6 +94,7 @@ def test_codes_of_known_classes():
         ([1.0, np.nan], ValueError, "Input y_val contains NaN"),
         ([1.0, np.inf], ValueError, "Input y_val contains infinity"),
         (scipy.sparse.csr_array((2, 1)), TypeError, "Sparse data was passed for y_val"),
+        (np.array(["a", 1], dtype=object), ValueError, "labels in y_val must be all strings"),
     ],
 )
 def test_bad_labels_of_validation_data_are_named(y, error, message):
@@ -105,7 +106,9 @@ def test_class_weights():
     y = np.array(["a"] * 6 + ["b"] * 3 + ["c"])
     classes, codes = encode_labels(y)
     assert class_weights(None, classes, codes).tolist() == [1, 1, 1]
-    assert class_weights({"a": 2, "c": 0.5}, classes, codes).tolist() == [2, 1, 0.5]
+    for dtype in (float, np.float16, np.float32):
+        weights = {"a": dtype(2), "c": dtype(0.5)}
+        assert class_weights(weights, classes, codes).tolist() == [2, 1, 0.5]
     np.testing.assert_allclose(
         class_weights("balanced", classes, codes),
         compute_class_weight("balanced", classes=classes, y=y),
@@ -114,7 +117,7 @@ def test_class_weights():
         assert class_weights({"z": 9}, classes, codes).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("weight", [-1, np.nan, np.inf, 10**400, "a", "2", [1, 2], None])
+@pytest.mark.parametrize("weight", [-1, np.nan, np.float32("inf"), 10**400, "a", "2", [1, 2]])
 def test_class_weights_are_finite_numbers_and_not_negative(weight):
     with pytest.raises(ValueError, match="class_weight must be finite numbers and not negative"):
         class_weights({0: weight}, np.array([0, 1]), np.array([0, 1]))
@@ -156,6 +159,12 @@ def test_sample_weights(weights, expected):
 def test_bad_sample_weights(weights, message):
     with pytest.raises(ValueError, match=message):
         sample_weights(weights, X)
+
+
+@pytest.mark.parametrize("weights", [[1, 2, 3], [1, -1, 1, 1], [1, np.nan, 1, 1], np.inf])
+def test_weights_of_validation_data_are_named(weights):
+    with pytest.raises(ValueError, match="sample_weight_val"):
+        sample_weights(weights, X, "sample_weight_val")
 
 
 def test_weights_multiply_without_overflow():

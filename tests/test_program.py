@@ -142,6 +142,14 @@ def test_idle_states_are_few(images, small, monkeypatch):
     assert [architecture.dense_units for architecture, _ in _program._idle_states] == [(4,), (3,)]
     assert len({clf.predict_proba(images[0]).tobytes() for clf in clfs}) == 3
 
+    three, four = Program(clfs[0]._network.architecture), Program(clfs[1]._network.architecture)
+    with three.training_state("adam", clfs[0]._network.weights):
+        with three.training_state("adam", clfs[0]._network.weights):
+            pass
+        with four.training_state("adam", clfs[1]._network.weights):
+            pass
+    assert [architecture.dense_units for architecture, _ in _program._idle_states] == [(4,), (3,)]
+
 
 def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):
     program = Program(fitted._network.architecture)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fashioncnn._architecture import Architecture, Weights
-from fashioncnn._scaling import PixelRange, Scaling
+from fashioncnn._scaling import PixelRange, Scaling, pixel_range
 
 _model_lock = threading.Lock()
 
@@ -50,18 +50,31 @@ class FittedNetwork:
         Raises
         ------
         ValueError
-            If a logit is not finite, which takes pixels far beyond those of training.
+            If a logit is not finite, which takes pixels far beyond those of training, or weights
+            that the last steps of training have driven there.
         """
         from fashioncnn._backend import undisturbed
 
         logits: np.ndarray = undisturbed(lambda: self._logits(pixels))
         if not np.isfinite(logits).all():
             raise ValueError(
-                "The network's output is not finite for some images in X: their values, up to "
-                f"{np.abs(pixels).max():g}, are far beyond those of training, "
-                f"{self.pixel_range.low:g}..{self.pixel_range.high:g}."
+                f"The network's output is not finite for some images in X. {self._cause(pixels)}"
             )
         return logits
+
+    def _cause(self, pixels: np.ndarray) -> str:
+        values = pixel_range(pixels)
+        if values.low < self.pixel_range.low or values.high > self.pixel_range.high:
+            return (
+                f"They have values within {values.low:g}..{values.high:g}, which is far beyond "
+                f"those of training, {self.pixel_range.low:g}..{self.pixel_range.high:g}. Pass "
+                "pixels on the same scale."
+            )
+        largest = max(float(np.abs(weight).max()) for weight in self.weights.values())
+        return (
+            f"Training has diverged: weights are as large as {largest:g}. Fit again with a lower "
+            "learning_rate."
+        )
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         from fashioncnn._backend import tf

@@ -49,7 +49,7 @@ def check_training_images(
     y : ndarray of shape (n,)
         The labels.
     source_dtype : dtype
-        The dtype that X had.
+        The dtype of X as an array, where objects and nullable integers are floats.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def check_images(
     pixels : ndarray of shape (n, h, w, c), uint8 or float32
         The images; uint8 stays uint8, everything else becomes float32.
     source_dtype : dtype
-        The dtype that X had.
+        The dtype of X as an array, where objects and nullable integers are floats.
 
     Raises
     ------
@@ -143,16 +143,14 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
         return Rows(X, None)  # data frames keep their names, sparse input gets its message
     if not isinstance(X, np.ndarray):
         X = _as_array(X, name)
-    if X.dtype.kind in "Mm":
-        raise ValueError(f"{name} has dtype {X.dtype}; pass an array of numbers.")
     if X.dtype.name == "bfloat16":
         X = X.astype(np.float32)  # NumPy itself takes it for no number
     if X.ndim <= 2:
         return Rows(X, None)
     if len(X) == 0:
         raise ValueError(
-            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required by "
-            "FashionCNNClassifier."
+            f"Found array with 0 sample(s) (shape={X.shape}) as {name} while a minimum of 1 is "
+            "required."
         )
     if X.ndim > 4:
         raise ValueError(
@@ -216,6 +214,8 @@ def _guess_image_shape(n_features: int) -> ImageShape:
 
 
 def _as_pixels(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
+    if values.dtype.kind in "Mm":
+        raise ValueError(f"{name} has dtype {values.dtype}; pass an array of numbers.")
     if values.dtype not in (np.uint8, np.float32):
         with np.errstate(over="ignore", under="ignore"):
             values = values.astype(np.float32)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Labels to codes, and the weights that classes and samples carry."""
 
-import sys
+import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -52,7 +52,7 @@ def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return classes, codes.astype(np.int32)
 
 
-def _plain(y: np.ndarray) -> np.ndarray:
+def _plain(y: np.ndarray, name: str = "y") -> np.ndarray:
     """Take objects for what they are: strings, or numbers in an array of numbers."""
     if y.dtype != object:
         return y
@@ -60,8 +60,8 @@ def _plain(y: np.ndarray) -> np.ndarray:
     if len(set(is_str)) == 2:  # could not be sorted
         row = is_str.index(not is_str[0])
         raise ValueError(
-            "Unknown label type: unknown. The labels in y must be all strings or all numbers. "
-            f"Got {y[0]!r} in row 0 and {y[row]!r} in row {row}."
+            f"Unknown label type: unknown. The labels in {name} must be all strings or all "
+            f"numbers. Got {y[0]!r} in row 0 and {y[row]!r} in row {row}."
         )
     if is_str[0]:
         return y
@@ -88,7 +88,7 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
         If y is no array of labels, or one is not among the classes; `name` is what messages call y.
     """
     y = check_array(y, ensure_2d=False, dtype=None, input_name=name)
-    y = _plain(column_or_1d(y, warn=True))
+    y = _plain(column_or_1d(y, warn=True), name)
     unknown = sorted(set(y.tolist()) - set(classes.tolist()), key=str)
     if unknown:
         raise ValueError(
@@ -127,12 +127,19 @@ def class_weights(
             f"class_weight names labels that y lacks: {unknown}. They have no effect.",
         )
     weights = [class_weight.get(label, 1) for label in labels]
-    if not all(isinstance(w, Real) and 0 <= w <= sys.float_info.max for w in weights):
+    if not all(_is_weight(weight) for weight in weights):
         raise ValueError(
             "The weights in class_weight must be finite numbers and not negative. "
             f"Got {class_weight!r}."
         )
     return np.array(weights, dtype=float)
+
+
+def _is_weight(value: Any) -> bool:
+    try:
+        return isinstance(value, Real) and 0 <= float(value) < math.inf
+    except OverflowError:
+        return False
 
 
 def sample_weights(
@@ -147,10 +154,13 @@ def sample_weights(
     """
     if sample_weight is None:
         return np.ones(len(X))
-    with number_errors(name):
-        weights: np.ndarray = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
+    try:
+        with number_errors(name):
+            weights: np.ndarray = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+    except ValueError as error:  # scikit-learn's messages know one name only
+        raise ValueError(str(error).replace("sample_weight", name)) from error
     if not np.isfinite(weights).all():  # of one number for all rows, which is not checked above
         raise ValueError(f"Input {name} contains NaN or infinity.")
     if not weights.any():
@@ -160,7 +170,8 @@ def sample_weights(
 
 def combine_weights(*factors: np.ndarray) -> np.ndarray:
     """Multiply weights, each as a share of the largest of its kind, so that none overflows."""
-    return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
+    with np.errstate(under="ignore"):
+        return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
 
 
 def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
@@ -177,5 +188,6 @@ def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
             f"All sample and class weights of the {what} are zero. "
             "Give at least one of its rows a positive weight."
         )
-    shares = weights / largest  # keeps the sum finite for the largest floats
-    return (shares / shares.mean()).astype(np.float32)
+    with np.errstate(under="ignore"):
+        shares = weights / largest  # keeps the sum finite for the largest floats
+        return (shares / shares.mean()).astype(np.float32)

@@ -124,6 +124,7 @@ class Program:
             yield state
         finally:
             with _idle_lock:
+                _idle_states.pop(key, None)  # one that another fit at the same time returned
                 _idle_states[key] = state
                 while len(_idle_states) > _MAX_IDLE_STATES:
                     _idle_states.pop(next(iter(_idle_states)))

@@ -150,7 +150,11 @@ _SETTINGS = {
 
 def _compile(function: Any, *signature: Any) -> Any:
     """Trace a function once; unlike its tf.function, the result heeds no eager setting."""
-    return tf.function(function, autograph=False).get_concrete_function(*signature)
+    compiled = tf.function(function, autograph=False).get_concrete_function(*signature)
+    # All variables are arguments. TensorFlow remembers those of the trace and, within the user's
+    # GradientTape, would look for them when they are long gone.
+    compiled.graph.variables = ()
+    return compiled
 
 
 def _training_step(

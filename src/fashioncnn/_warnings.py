@@ -4,11 +4,11 @@
 import sys
 import warnings
 
-_INTERNAL = ("fashioncnn", "sklearn")
+_INTERNAL = ("fashioncnn", "joblib", "sklearn")
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn as from the nearest line outside of this package and scikit-learn."""
+    """Warn as from the nearest line outside of this package, scikit-learn and joblib."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INTERNAL:
         frame, level = frame.f_back, level + 1
