@@ -182,7 +182,7 @@ def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, name):
     clf = small(epochs=2, batch_normalization=True, validation_fraction=0.2)
     before = clf.fit(X, y).predict_proba(X)
     monkeypatch.setattr(_program, "_programs", type(_program._programs)())
-    monkeypatch.setattr(_program, "_idle_states", {})
+    monkeypatch.setattr(_program, "_idle_states", type(_program._idle_states)())
     with SETTINGS[name]():
         inside = clf.fit(X, y).predict_proba(X)
         _program._idle_states.clear()  # and with them the variables of the trace

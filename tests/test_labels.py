@@ -117,7 +117,9 @@ def test_class_weights():
         assert class_weights({"z": 9}, classes, codes).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("weight", [-1, np.nan, np.float32("inf"), 10**400, "a", "2", [1, 2]])
+@pytest.mark.parametrize(
+    "weight", [-1, np.nan, np.inf, np.float32("inf"), 10**400, "a", "2", [1, 2], None]
+)
 def test_class_weights_are_finite_numbers_and_not_negative(weight):
     with pytest.raises(ValueError, match="class_weight must be finite numbers and not negative"):
         class_weights({0: weight}, np.array([0, 1]), np.array([0, 1]))

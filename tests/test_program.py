@@ -137,7 +137,7 @@ def test_fits_in_threads_equal_fits_in_turn(images, small, fresh):
 
 
 def test_idle_states_are_few(images, small, monkeypatch):
-    monkeypatch.setattr(_program, "_idle_states", {})
+    monkeypatch.setattr(_program, "_idle_states", type(_program._idle_states)())
     clfs = [small(epochs=1, dense_units=units).fit(*images) for units in (3, 4, 5, 4, 3)]
     assert [architecture.dense_units for architecture, _ in _program._idle_states] == [(4,), (3,)]
     assert len({clf.predict_proba(images[0]).tobytes() for clf in clfs}) == 3

@@ -23,6 +23,7 @@ class Rows(NamedTuple):
     """X as scikit-learn sees it, and as what its user gave it."""
 
     values: Any  # two-dimensional
+    given_shape: tuple[int, ...]
     image_shape: ImageShape | None  # None where X was flat
 
 
@@ -102,8 +103,7 @@ def check_images(
         If X is no array of such images.
     """
     rows = _rows(X, name, image_shape)
-    shape = np.shape(rows.values) if rows.image_shape is None else np.shape(X)
-    is_single = shape in (image_shape, image_shape[:2])
+    is_single = rows.given_shape in (image_shape, image_shape[:2])
     hint = " To pass a single image, pass X[None]." if is_single else ""
     owner = type(estimator).__name__
     if rows.image_shape not in (None, image_shape):
@@ -140,13 +140,15 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
     """Flatten shaped input to rows; leave flat input to scikit-learn's own checks."""
     _refuse_what_is_no_array(X, name)
     if hasattr(X, "columns") or hasattr(X, "tocsr"):
-        return Rows(X, None)  # data frames keep their names, sparse input gets its message
+        return Rows(
+            X, np.shape(X), None
+        )  # data frames keep their names, sparse input gets its message
     if not isinstance(X, np.ndarray):
         X = _as_array(X, name)
     if X.dtype.name == "bfloat16":
         X = X.astype(np.float32)  # NumPy itself takes it for no number
     if X.ndim <= 2:
-        return Rows(X, None)
+        return Rows(X, X.shape, None)
     if len(X) == 0:
         raise ValueError(
             f"Found array with 0 sample(s) (shape={X.shape}) as {name} while a minimum of 1 is "
@@ -160,7 +162,7 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
     shape: ImageShape = (*X.shape[1:], 1)[:3]
     if shape != image_shape:
         _refuse_channels_first(X, name)
-    return Rows(X.reshape(len(X), math.prod(shape)), shape)
+    return Rows(X.reshape(len(X), math.prod(shape)), X.shape, shape)
 
 
 def _refuse_what_is_no_array(X: Any, name: str) -> None:

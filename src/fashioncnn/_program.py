@@ -124,10 +124,10 @@ class Program:
             yield state
         finally:
             with _idle_lock:
-                _idle_states.pop(key, None)  # one that another fit at the same time returned
                 _idle_states[key] = state
+                _idle_states.move_to_end(key)
                 while len(_idle_states) > _MAX_IDLE_STATES:
-                    _idle_states.pop(next(iter(_idle_states)))
+                    _idle_states.popitem(last=False)
 
     def training_function(self, optimizer: str, state: TrainingState, dtype: str) -> Any:
         """Return the compiled training steps for pixels of a dtype; see `trace_training`."""
@@ -144,7 +144,7 @@ def _batch_size(n_images: int, sizes: Sequence[int]) -> int:
 
 # Variables that no training uses, the longest unused first. They are as large as the weights three
 # times over, so there are few for the whole process, and not some for each program.
-_idle_states: dict[tuple[Architecture, str], TrainingState] = {}
+_idle_states: OrderedDict[tuple[Architecture, str], TrainingState] = OrderedDict()
 _idle_lock = threading.Lock()
 
 _programs: OrderedDict[Architecture, Program] = OrderedDict()

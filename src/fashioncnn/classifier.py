@@ -301,7 +301,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         >>> FashionCNNClassifier.from_recipe("article", epochs=3).validation_fraction
         0.3
         """
-        if name not in list(RECIPES):
+        if name not in list(RECIPES):  # which, unlike the dict, can be asked for a list
             raise ValueError(f"Unknown recipe {name!r}. The recipes are {sorted(RECIPES)}.")
         classifier = cls()
         classifier.set_params(**{**RECIPES[name], **overrides})
