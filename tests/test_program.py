@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier, _program
+from fashioncnn._architecture import initial_weights
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._parameters import build_architecture
 from fashioncnn._program import Program, program_for
@@ -75,7 +76,7 @@ def test_any_number_of_images_predicts_without_a_trace(images, fitted, traced):
     assert traced == []
 
 
-@pytest.mark.parametrize("n", [2, 9, 64, 90])
+@pytest.mark.parametrize("n", [2, 9, 24, 64, 90])
 def test_neighbours_and_place_change_no_bit(images, fitted, n):
     X, _ = images
     random = np.random.default_rng(n)
@@ -87,12 +88,23 @@ def test_neighbours_and_place_change_no_bit(images, fitted, n):
     np.testing.assert_array_equal(fitted.predict_proba(others)[n // 2], before[n // 2])
 
 
+@pytest.mark.parametrize(("shape", "n_classes"), [((28, 28, 1), 10), ((1, 3, 1), 3)])
+def test_every_place_of_a_batch_gives_the_same_bits(shape, n_classes):
+    params = FashionCNNClassifier().get_params()
+    program = Program(build_architecture(params, shape, n_classes))
+    weights = initial_weights(program.architecture, np.random.SeedSequence(0))
+    image = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
+    for size in program._batch_sizes:
+        logits = program.logits(weights, None, np.repeat(image, size, axis=0))
+        np.testing.assert_array_equal(logits, logits[[0] * size])
+
+
 def test_batches_are_few_and_bounded():
-    sizes = (1, 8, 64, 512)
+    sizes = (1, 24, 96, 480)
     default = FashionCNNClassifier().get_params()
     assert Program(build_architecture(default, (28, 28, 1), 10))._batch_sizes == list(sizes)
     chosen = [_program._batch_size(n, sizes) for n in (1, 2, 8, 9, 20, 65, 100, 1000, 100_000)]
-    assert chosen == [1, 1, 8, 8, 8, 8, 64, 512, 512]
+    assert chosen == [1, 1, 24, 24, 24, 24, 24, 96, 480]
 
     params = FashionCNNClassifier((16,)).get_params()
     program = Program(build_architecture(params, (500, 500, 1), 2))

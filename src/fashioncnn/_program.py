@@ -31,7 +31,10 @@ from fashioncnn._steps import (
 _MAX_PROGRAMS = 16
 _MAX_IDLE_STATES = 2
 _MAX_ACTIVATION_BYTES = 256 * 2**20  # of the largest feature map in a batch of predictions
-_MAX_PREDICTION_BATCH = 512
+# All places of a batch are computed by the same instructions only if the matrix product's inner
+# kernel, of 6 rows on AVX2 and 8 on AVX-512, leaves no remainder; else they may round differently.
+_PREDICTION_BATCHES = (1, 24, 96, 480)
+_KERNEL_ROWS = 24
 _CALL_COST = 6  # of a call for prediction beside its arithmetic, in images
 
 
@@ -52,9 +55,9 @@ class Program:
         self._functions: dict[tuple[str, ...], Any] = {}
         self._lock = threading.Lock()
         self._network = untouched(self._build)
-        largest = 4 * architecture.largest_activation
-        bulk = max(1, min(_MAX_ACTIVATION_BYTES // largest, _MAX_PREDICTION_BATCH))
-        self._batch_sizes = sorted({min(size, bulk) for size in (1, 8, 64, bulk)})
+        most = _MAX_ACTIVATION_BYTES // (4 * architecture.largest_activation)
+        most = max(1, most - most % _KERNEL_ROWS if most > _KERNEL_ROWS else most)
+        self._batch_sizes = sorted({min(size, most) for size in _PREDICTION_BATCHES})
 
     def _build(self) -> keras.Model:
         # The model is a description: its variables are never read, so they are never allocated.
