@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from fashioncnn import _program, _training, classifier
+from fashioncnn import _checkpoint, _data, _program, _training
 
 
 def global_state(folder):
@@ -66,6 +66,13 @@ def test_no_seed_draws_one_integer_from_numpy(images, small):
     np.testing.assert_array_equal(first, again)
 
 
+def test_training_that_goes_on_draws_nothing(images, small):
+    clf = small(random_state=None, epochs=1, warm_start=True).fit(*images)
+    drawn = np.random.get_state()[2]
+    clf.fit(*images).partial_fit(*images)
+    assert np.random.get_state()[2] == drawn
+
+
 def test_random_state_instance(images, small):
     X, y = images
     state = np.random.RandomState(5)
@@ -97,9 +104,9 @@ def test_a_seed_decides_every_kind_of_chance(images, small, monkeypatch):
 
         monkeypatch.setattr(module, name, recorder)
 
-    record(classifier, "split_rows", lambda *args: args[-1])
-    record(_training, "initial_weights", lambda _, seed: tuple(seed.generate_state(2)))
-    record(_training, "_compiled_steps", lambda *args: args[-1])  # dropout
+    record(_data, "split_rows", lambda *args: args[-1])
+    record(_checkpoint, "initial_weights", lambda _, seed: tuple(seed.generate_state(2)))
+    record(_training, "_compiled_steps", lambda *args: args[5].seeds.dropout)
     record(_training, "_run_epoch", lambda _, order, *args: tuple(order[:9]))
 
     def draws(random_state):

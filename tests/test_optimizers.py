@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashioncnn._optimizers import OPTIMIZERS
+from fashioncnn._optimizers import OPTIMIZERS, decay_kernel
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_steps_equal_those_of_keras(name):
+def test_steps_equal_those_of_keras(name, weight_decay):
     optimizer = OPTIMIZERS[name]
     random = np.random.default_rng(0)
     start = random.normal(size=(4, 3)).astype(np.float32)
@@ -18,13 +19,22 @@ def test_steps_equal_those_of_keras(name):
 
     ours = tf.Variable(start)
     slots = [tf.Variable(tf.zeros_like(start)) for _ in range(optimizer.n_slots)]
-    theirs = keras.Variable(start)
-    keras_optimizer = optimizer.to_keras(0.02)
+    theirs = keras.Variable(start, name="kernel")
+    keras_optimizer = optimizer.to_keras(0.02, weight_decay)
     for step, gradient in enumerate(gradients):
+        decay_kernel(ours, 0.02, weight_decay)
         optimizer.apply(ours, slots, tf.constant(gradient), 0.02, tf.constant(step))
         keras_optimizer.apply([tf.constant(gradient)], [theirs])
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
     assert np.abs(ours.numpy() - start).max() > 0.01
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_only_kernels_decay(name):
+    optimizer = OPTIMIZERS[name].to_keras(0.1, 0.5)
+    variables = [keras.Variable([1.0], name=v) for v in ("kernel", "bias", "gamma", "beta")]
+    optimizer.apply([tf.zeros(1)] * 4, variables)
+    np.testing.assert_allclose(np.ravel(variables), [0.95, 1, 1, 1])
 
 
 def test_default_rates():

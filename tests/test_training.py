@@ -12,12 +12,19 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._architecture import initial_weights
+from fashioncnn._checkpoint import new_checkpoint, spawn_seeds
+from fashioncnn._data import Images, Parts
+from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._parameters import build_architecture
 from fashioncnn._program import Program
 from fashioncnn._split import split_rows
 from fashioncnn._steps import TrainingState, cross_entropy
-from fashioncnn._training import Images, Settings, _Progress, _run_epoch, train
+from fashioncnn._training import (
+    Settings,
+    _Progress,
+    _run_epoch,
+    train,
+)
 
 
 @pytest.mark.parametrize("label_smoothing", [0, 0.1])
@@ -58,9 +65,35 @@ def keras_network(batch_normalization):
     return keras.Sequential([keras.Input((6, 6, 1)), *convolution, *head])
 
 
-@pytest.mark.parametrize("batch_normalization", [False, True])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-def test_training_is_a_loop_of_keras_steps(images, optimizer, batch_normalization):
+SETTINGS = Settings(
+    optimizer="adam",
+    learning_rate=0.01,
+    learning_rate_schedule="constant",
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    epochs=1,
+    batch_size=8,
+    early_stopping=None,
+    keep_slots=False,
+    verbose=0,
+)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "batch_normalization", "schedule", "weight_decay"),
+    [
+        ("adam", False, "constant", 0.0),
+        ("adam", True, "cosine", 0.5),
+        ("adamw", False, "cosine", 0.5),
+        ("rmsprop", False, "constant", 0.5),
+        ("rmsprop", True, "constant", 0.0),
+        ("sgd", False, "cosine", 0.5),
+        ("sgd", True, "constant", 0.5),
+    ],
+)
+def test_training_is_a_loop_of_keras_steps(
+    images, optimizer, batch_normalization, schedule, weight_decay
+):
     X, y = images
     params = FashionCNNClassifier(
         (4,), (8,), conv_dropout=0, dense_dropout=0, batch_normalization=batch_normalization
@@ -70,31 +103,34 @@ def test_training_is_a_loop_of_keras_steps(images, optimizer, batch_normalizatio
     codes = np.unique(y[:40], return_inverse=True)[1].astype(np.int32)
     weights = np.random.default_rng(0).random(40).astype(np.float32) + 0.5
     rows = np.arange(3, 38)  # 35 rows: two batches of 16 and one of 3
-    seed = np.random.SeedSequence(0)
-    settings = Settings(optimizer, 0.01, 0.1, 2, 16, 0, seed)
-    trained, history = train(
-        Program(architecture), None, Images(pixels, codes, weights), rows, None, settings
+    settings = SETTINGS._replace(
+        optimizer=optimizer,
+        learning_rate_schedule=schedule,
+        weight_decay=weight_decay,
+        label_smoothing=0.1,
+        epochs=2,
+        batch_size=16,
     )
+    start = new_checkpoint(architecture, 0)
+    parts = Parts(Images(pixels, codes, weights), rows, None)
+    trained = train(Program(architecture), None, start, parts, settings)
 
-    from fashioncnn._optimizers import OPTIMIZERS
-
-    initial_seed, order_seed, _ = np.random.SeedSequence(0).spawn(3)
     model = keras_network(batch_normalization)
-    model.set_weights(list(initial_weights(architecture, initial_seed).values()))
+    model.set_weights(list(start.weights.values()))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
-    model.compile(OPTIMIZERS[optimizer].to_keras(0.01), loss)
+    rate = 0.01 if schedule == "constant" else keras.optimizers.schedules.CosineDecay(0.01, 6)
+    model.compile(OPTIMIZERS[optimizer].to_keras(rate, weight_decay), loss)
     for epoch in range(2):
-        key = int(order_seed.generate_state(1)[0] >> 1)
-        order = np.random.default_rng([key, epoch]).permutation(rows)
+        order = np.random.default_rng([start.seeds.order, epoch]).permutation(rows)
         total = 0.0
-        for start in range(0, 35, 16):
-            batch = order[start : start + 16]
+        for first in range(0, 35, 16):
+            batch = order[first : first + 16]
             model.reset_metrics()
             total += len(batch) * model.train_on_batch(
                 pixels[batch], np.eye(3)[codes[batch]], sample_weight=weights[batch]
             )
-        assert history["loss"][epoch] == pytest.approx(total / 35, rel=1e-4)
-    for ours, theirs in zip(trained.values(), model.get_weights(), strict=True):
+        assert trained.history["loss"][epoch] == pytest.approx(total / 35, rel=1e-4)
+    for ours, theirs in zip(trained.weights.values(), model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
@@ -130,9 +166,8 @@ def test_calls_last_half_a_second_at_most(monkeypatch):
         now[0] += 0.02 * len(rows) / 8
         return totals[0] + len(rows), totals[1]
 
-    settings = Settings("adam", 0.01, 0, 1, 8, 0, np.random.SeedSequence(0))
     order = np.arange(8 * 100 + 3)
-    metrics = _run_epoch(take_steps, order, 7, 8, _Progress(settings, 0, 101))
+    metrics = _run_epoch(take_steps, order, 7, 8, _Progress(SETTINGS, 1, 101))
     assert metrics == {"accuracy": 0, "loss": 1}
     starts, lengths = zip(*calls, strict=True)
     assert sum(lengths) == len(order)
@@ -154,7 +189,7 @@ def test_dropout_differs_from_step_to_step_and_layer_to_layer():
     clf = FashionCNNClassifier((1,), (), pool_size=1, kernel_size=1, conv_dropout=0.5)
     architecture = build_architecture(clf.get_params(), (40, 40, 1), 2)
     network = Program(architecture)._network
-    weights = initial_weights(architecture, np.random.SeedSequence(0))
+    weights = new_checkpoint(architecture, 0).weights
     weights["stack1_conv1/kernel"][:] = 1
     weights["predictions/kernel"][:] = 1
 
@@ -203,10 +238,8 @@ def test_validation_part_takes_no_part_in_training(images, small):
     before = clf.fit(X, y).predict_proba(X)
     assert len(clf.history_["val_loss"]) == clf.n_iter_
     codes = np.searchsorted(clf.classes_, y)
-    split_seed = np.random.SeedSequence(
-        np.random.RandomState(3).randint(np.iinfo(np.int32).max)
-    ).spawn(2)[0]
-    _, held_out = split_rows(codes, clf.classes_, 0.2, int(split_seed.generate_state(1)[0]))
+    seed = np.random.RandomState(3).randint(np.iinfo(np.int32).max)
+    _, held_out = split_rows(codes, clf.classes_, 0.2, spawn_seeds(seed).split)
     pixels, weights = X.copy(), np.ones(90)
     pixels[held_out] = 255 - pixels[held_out]
     weights[held_out] = np.arange(1, 1 + len(held_out))
@@ -267,7 +300,7 @@ def test_one_class_left_by_weights(images, small):
 def test_one_class_left_by_the_split(images, small, monkeypatch):
     X, y = images[0][:12], np.array([0] * 10 + [1, 1])
     parts = np.array([5, 6, 7, 8, 9, 11]), np.array([0, 1, 2, 3, 4, 10])
-    monkeypatch.setattr("fashioncnn.classifier.split_rows", lambda *args: parts)
+    monkeypatch.setattr("fashioncnn._data.split_rows", lambda *args: parts)
     clf = small(validation_fraction=0.5)
     clf.fit(X, y, sample_weight=np.arange(12) != 10)
     with pytest.raises(ValueError, match="training part with a positive weight; got 1 class"):

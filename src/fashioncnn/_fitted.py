@@ -3,14 +3,25 @@
 
 import threading
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from fashioncnn._architecture import Architecture, Weights
+from fashioncnn._checkpoint import Checkpoint
 from fashioncnn._scaling import PixelRange, Scaling, pixel_range
 
 _model_lock = threading.Lock()
+_PARAMETERS = {"kernel_sizes": "kernel_size", "pool_sizes": "pool_size"}  # by field
+
+
+class Compilation(NamedTuple):
+    """What the Keras model is compiled with."""
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    loss: str
 
 
 @dataclass(eq=False)
@@ -25,17 +36,17 @@ class FittedNetwork:
         The constants of the scaling.
     pixel_range : PixelRange
         The smallest and the largest pixel value in training.
-    weights : dict of ndarray
-        The values of the weights by their names.
-    compilation : tuple of str, float and str
-        Optimizer, learning rate and loss for the Keras model.
+    checkpoint : Checkpoint
+        The weights, and what a continued training needs.
+    compilation : Compilation
+        Optimizer and loss for the Keras model.
     """
 
     architecture: Architecture
     scaling: Scaling | None
     pixel_range: PixelRange
-    weights: Weights
-    compilation: tuple[str, float, str]
+    checkpoint: Checkpoint
+    compilation: Compilation
     # What TensorFlow makes of the arrays, when it is first needed; never copied or pickled.
     _served: ClassVar[Any] = None  # the program, and the weights as tensors
     _model: ClassVar[Any] = None
@@ -43,6 +54,32 @@ class FittedNetwork:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what TensorFlow made of the arrays."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def refuse_changes(self, architecture: Architecture, scaling: str | None) -> None:
+        """Let training go on with this network only; rates of dropout may change.
+
+        Raises
+        ------
+        ValueError
+            If the parameters ask for another network.
+        """
+        ours = {**vars(self.architecture), "scaling": self.scaling and self.scaling.kind}
+        theirs = {**vars(architecture), "scaling": scaling}
+        changes = [
+            f"{_PARAMETERS.get(name, name)} was {ours[name]!r} and is {theirs[name]!r}"
+            for name in [*(field.name for field in fields(Architecture)), "scaling"]
+            if name not in ("conv_dropouts", "dense_dropout") and ours[name] != theirs[name]
+        ]
+        if changes:
+            raise ValueError(
+                "Training goes on with the network of the fit before, but parameters have changed: "
+                f"{'; '.join(changes)}. Set them back, or fit with warm_start=False."
+            )
+
+    @property
+    def weights(self) -> Weights:
+        """The values of the weights by their names."""
+        return self.checkpoint.weights
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Compute the logits of images, float32 of shape (n, n_classes).
@@ -99,8 +136,9 @@ class FittedNetwork:
         from fashioncnn._network import build_network, set_weights
         from fashioncnn._optimizers import OPTIMIZERS
 
-        optimizer, learning_rate, loss = self.compilation
+        name, learning_rate, weight_decay, loss = self.compilation
+        optimizer = OPTIMIZERS[name].to_keras(learning_rate, weight_decay)
         model = build_network(self.architecture, self.scaling, softmax=True)
         set_weights(model, self.weights)
-        model.compile(OPTIMIZERS[optimizer].to_keras(learning_rate), loss, metrics=["accuracy"])
+        model.compile(optimizer, loss, metrics=["accuracy"])
         return model

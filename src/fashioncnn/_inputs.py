@@ -28,20 +28,27 @@ class Rows(NamedTuple):
 
 
 def check_training_images(
-    estimator: BaseEstimator, X: Any, y: Any, image_shape: ImageShape | None
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    image_shape: ImageShape | None,
+    *,
+    is_first: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.dtype]:
     """Check X and y for fitting, and make X images.
 
     Parameters
     ----------
     estimator : estimator
-        Named in messages; receives ``n_features_in_`` and ``feature_names_in_``.
+        Named in messages; receives ``n_features_in_`` and ``feature_names_in_`` the first time.
     X : array-like of shape (n, h, w), (n, h, w, c) or (n, d)
         The images.
     y : array-like of shape (n,)
         The labels.
     image_shape : tuple (h, w, c) or None
         How to see a flat row.
+    is_first : bool, default=True
+        Whether these images are the first; others must be of `image_shape` and have the same names.
 
     Returns
     -------
@@ -58,13 +65,15 @@ def check_training_images(
         If X is no array of images, or X and y do not fit together.
     """
     rows = _rows(X, "X", image_shape)
-    if None not in (rows.image_shape, image_shape) and rows.image_shape != image_shape:
+    if not is_first:
+        _refuse_other_shape(estimator, rows, image_shape, "X")
+    elif None not in (rows.image_shape, image_shape) and rows.image_shape != image_shape:
         raise ValueError(
             f"X has images of shape {rows.image_shape}, but image_shape={image_shape}. "
             "Leave image_shape=None for input that has a shape."
         )
     with number_errors("X"):
-        values, y = validate_data(estimator, rows.values, y, dtype="numeric")
+        values, y = validate_data(estimator, rows.values, y, dtype="numeric", reset=is_first)
     image_shape = rows.image_shape or image_shape or _guess_image_shape(values.shape[1])
     if math.prod(image_shape) != values.shape[1]:
         raise ValueError(
@@ -103,14 +112,7 @@ def check_images(
         If X is no array of such images.
     """
     rows = _rows(X, name, image_shape)
-    is_single = rows.given_shape in (image_shape, image_shape[:2])
-    hint = " To pass a single image, pass X[None]." if is_single else ""
-    owner = type(estimator).__name__
-    if rows.image_shape not in (None, image_shape):
-        raise ValueError(
-            f"{name} has images of shape {rows.image_shape}, but {owner} is expecting "
-            f"{image_shape}.{hint}"
-        )
+    _refuse_other_shape(estimator, rows, image_shape, name)
     # First the names of columns only, which have their own message, then the values.
     validate_data(estimator, rows.values, reset=False, skip_check_array=True, ensure_2d=False)
     with number_errors(name):
@@ -118,8 +120,8 @@ def check_images(
     n_features = math.prod(image_shape)
     if values.shape[1] != n_features:
         raise ValueError(
-            f"{name} has {values.shape[1]} features, but {owner} is expecting {n_features} "
-            f"features as input.{hint}"
+            f"{name} has {values.shape[1]} features, but {type(estimator).__name__} is expecting "
+            f"{n_features} features as input.{_hint(rows, image_shape)}"
         )
     return _as_pixels(values, image_shape, name), values.dtype
 
@@ -163,6 +165,21 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
     if shape != image_shape:
         _refuse_channels_first(X, name)
     return Rows(X.reshape(len(X), math.prod(shape)), X.shape, shape)
+
+
+def _refuse_other_shape(
+    estimator: BaseEstimator, rows: Rows, image_shape: ImageShape | None, name: str
+) -> None:
+    if rows.image_shape not in (None, image_shape):
+        raise ValueError(
+            f"{name} has images of shape {rows.image_shape}, but {type(estimator).__name__} is "
+            f"expecting {image_shape}.{_hint(rows, image_shape)}"
+        )
+
+
+def _hint(rows: Rows, image_shape: ImageShape | None) -> str:
+    is_single = image_shape and rows.given_shape in (image_shape, image_shape[:2])
+    return " To pass a single image, pass X[None]." if is_single else ""
 
 
 def _refuse_what_is_no_array(X: Any, name: str) -> None:

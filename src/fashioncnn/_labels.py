@@ -89,12 +89,54 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
     """
     y = check_array(y, ensure_2d=False, dtype=None, input_name=name)
     y = _plain(column_or_1d(y, warn=True), name)
-    unknown = sorted(set(y.tolist()) - set(classes.tolist()), key=str)
+    unknown = unknown_labels(y, classes)
     if unknown:
         raise ValueError(
             f"{name} has labels that y lacks: {unknown}. The classes of y are {classes.tolist()}."
         )
     return np.searchsorted(classes, y.astype(classes.dtype)).astype(np.int32)
+
+
+def unknown_labels(y: np.ndarray, classes: np.ndarray) -> list[Any]:
+    """Return the labels that are not among known classes, sorted."""
+    return sorted(set(y.tolist()) - set(classes.tolist()), key=str)
+
+
+def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
+    """Raise scikit-learn's sentence if a warm start meets classes other than before."""
+    if set(classes.tolist()) != set(before.tolist()):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous call "
+            f"to fit. Previously got {before.tolist()}, `y` has {classes.tolist()}. Pass "
+            "warm_start=False to train a new network."
+        )
+
+
+def codes_of_more(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the codes of labels that `partial_fit` is given.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes.
+    """
+    unknown = unknown_labels(_plain(y), classes)
+    if unknown:
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`: {unknown}. `self.classes_` has "
+            f"{classes.tolist()}. Name all classes in the first call of partial_fit."
+        )
+    return codes_of(y, classes, "y")
+
+
+def refuse_balanced(class_weight: Any) -> None:
+    """Raise ValueError for weights that need all labels at once."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight={class_weight!r} needs all labels, which partial_fit does not have. "
+            "Pass a dict: dict(zip(classes, compute_class_weight('balanced', classes=classes, "
+            "y=y))), by sklearn.utils.class_weight.compute_class_weight."
+        )
 
 
 def class_weights(
@@ -172,6 +214,24 @@ def combine_weights(*factors: np.ndarray) -> np.ndarray:
     """Multiply weights, each as a share of the largest of its kind, so that none overflows."""
     with np.errstate(under="ignore"):
         return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
+
+
+def absolute_weights(*factors: np.ndarray) -> np.ndarray:
+    """Multiply weights as they are, to float32.
+
+    Raises
+    ------
+    ValueError
+        If a product is too large.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        weights = np.prod(factors, axis=0).astype(np.float32)
+    if not np.isfinite(weights).all():
+        raise ValueError(
+            "The product of sample_weight and class_weight is too large for dtype('float32'). "
+            "Pass smaller weights; partial_fit takes them as they are."
+        )
+    return weights
 
 
 def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:

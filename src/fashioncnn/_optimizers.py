@@ -2,10 +2,12 @@
 """The update rules, as values of Keras' defaults and one fused operation each.
 
 Each does what the Keras optimizer of the same name does with its default settings, on variables
-that the caller owns. ``"sgd"`` has Nesterov momentum 0.9. ``"adamw"`` is ``"adam"``.
+that the caller owns. ``"sgd"`` has Nesterov momentum 0.9. ``"adamw"`` is ``"adam"``: weight decay
+is decoupled with each of them.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from fashioncnn._backend import keras, tf
@@ -16,10 +18,25 @@ _EPSILON = 1e-7
 class Optimizer(NamedTuple):
     """An update rule: how many slots (moments) a weight needs, and what a step does with them."""
 
+    rule: str  # optimizers of one rule share what is compiled, and can go on with others' slots
     learning_rate: float  # where the user names none
     n_slots: int
-    apply: Callable[[Any, Sequence[Any], Any, Any, Any], None]
-    to_keras: Callable[[float], keras.optimizers.Optimizer]
+    apply: Callable[[Any, Sequence[Any], Any, Any, Any], None]  # the step is counted from 0
+    keras_class: Callable[..., keras.optimizers.Optimizer]
+
+    def to_keras(self, learning_rate: float, weight_decay: float = 0.0) -> Any:
+        """Return the Keras optimizer that makes the same steps."""
+        optimizer = self.keras_class(learning_rate, weight_decay=weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+        return optimizer
+
+
+def decay_kernel(weight: Any, rate: Any, weight_decay: Any) -> None:
+    """Shrink a kernel before its step: I. Loshchilov and F. Hutter (arXiv:1711.05101), algorithm 2.
+
+    As in Keras and PyTorch, the share is the learning rate times the weight decay.
+    """
+    weight.assign(weight * (1 - rate * weight_decay))
 
 
 def _apply_adam(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step: Any) -> None:
@@ -65,17 +82,11 @@ def _apply_sgd(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step
     )
 
 
-def _keras_sgd(learning_rate: float) -> keras.optimizers.Optimizer:
-    return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
-
-
-def _keras_adamw(learning_rate: float) -> keras.optimizers.Optimizer:
-    return keras.optimizers.AdamW(learning_rate, weight_decay=0.0)
-
+_keras_sgd = partial(keras.optimizers.SGD, momentum=0.9, nesterov=True)
 
 OPTIMIZERS = {
-    "adam": Optimizer(1e-3, 2, _apply_adam, keras.optimizers.Adam),
-    "adamw": Optimizer(1e-3, 2, _apply_adam, _keras_adamw),
-    "rmsprop": Optimizer(1e-3, 2, _apply_rmsprop, keras.optimizers.RMSprop),
-    "sgd": Optimizer(1e-2, 1, _apply_sgd, _keras_sgd),
+    "adam": Optimizer("adam", 1e-3, 2, _apply_adam, keras.optimizers.Adam),
+    "adamw": Optimizer("adam", 1e-3, 2, _apply_adam, keras.optimizers.AdamW),
+    "rmsprop": Optimizer("rmsprop", 1e-3, 2, _apply_rmsprop, keras.optimizers.RMSprop),
+    "sgd": Optimizer("sgd", 1e-2, 1, _apply_sgd, _keras_sgd),
 }

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from fashioncnn._architecture import Architecture, Weights
+from fashioncnn._architecture import Architecture
 from fashioncnn._backend import keras, tf, untouched
+from fashioncnn._checkpoint import Checkpoint
 from fashioncnn._network import build_network
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._scaling import Scaling
@@ -76,9 +77,10 @@ class Program:
 
     def scaling_arrays(self, scaling: Scaling | None) -> tuple[np.ndarray, np.ndarray]:
         """Return scale and offset per channel, float32; None leaves pixels as they are."""
-        n_channels = self.architecture.image_shape[-1]
-        scale, offset = scaling or ((1.0,) * n_channels, (0.0,) * n_channels)
-        return np.array(scale, np.float32), np.array(offset, np.float32)
+        if scaling is None:
+            n_channels = self.architecture.image_shape[-1]
+            return np.ones(n_channels, np.float32), np.zeros(n_channels, np.float32)
+        return np.array(scaling.scale, np.float32), np.array(scaling.offset, np.float32)
 
     def logits(self, weights: Tensors, scaling: Scaling | None, pixels: np.ndarray) -> np.ndarray:
         """Compute the logits of images.
@@ -115,15 +117,15 @@ class Program:
         return logits
 
     @contextmanager
-    def training_state(self, optimizer: str, weights: Weights) -> Iterator[TrainingState]:
+    def training_state(self, optimizer: str, start: Checkpoint) -> Iterator[TrainingState]:
         """Lend the variables for one training; another at the same time gets its own."""
-        key = self.architecture, optimizer
+        key = self.architecture, OPTIMIZERS[optimizer].rule
         with _idle_lock:
             state = _idle_states.pop(key, None)
         if state is None:
             state = untouched(lambda: new_training_state(self._network, OPTIMIZERS[optimizer]))
         try:
-            state.reset(weights)
+            state.reset(start.weights, start.slots)
             yield state
         finally:
             with _idle_lock:
@@ -135,7 +137,7 @@ class Program:
     def training_function(self, optimizer: str, state: TrainingState, dtype: str) -> Any:
         """Return the compiled training steps for pixels of a dtype; see `trace_training`."""
         return self._function(
-            ("train", optimizer, dtype),
+            ("train", OPTIMIZERS[optimizer].rule, dtype),
             lambda: trace_training(self._network, OPTIMIZERS[optimizer], state, dtype),
         )
 

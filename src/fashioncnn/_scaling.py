@@ -19,6 +19,7 @@ class PixelRangeWarning(UserWarning):
 class Scaling(NamedTuple):
     """One multiplication and one addition per channel: ``pixels * scale + offset``."""
 
+    kind: str  # the estimator's parameter that it was made for
     scale: tuple[float, ...]
     offset: tuple[float, ...]
 
@@ -28,6 +29,10 @@ class PixelRange(NamedTuple):
 
     low: float
     high: float
+
+    def joined(self, other: "PixelRange") -> "PixelRange":
+        """Return the range of both."""
+        return PixelRange(min(self.low, other.low), max(self.high, other.high))
 
 
 def pixel_range(pixels: np.ndarray) -> PixelRange:
@@ -65,11 +70,12 @@ def fit_scaling(
         return None
     channels = pixels.shape[-1]
     if scaling == "unit":
-        return Scaling((1 / _full_scale(pixels, rows, source_dtype),) * channels, (0.0,) * channels)
+        scale = 1 / _full_scale(pixels, rows, source_dtype)
+        return Scaling(scaling, (scale,) * channels, (0.0,) * channels)
     mean, deviation = _moments(pixels, rows)
     # A deviation below float32's resolution is rounding: such a channel is constant.
     deviation[deviation <= np.maximum(np.abs(mean) * 1e-7, 1e-30)] = 1
-    return Scaling(tuple((1 / deviation).tolist()), tuple((-mean / deviation).tolist()))
+    return Scaling(scaling, tuple((1 / deviation).tolist()), tuple((-mean / deviation).tolist()))
 
 
 def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) -> float:

@@ -51,7 +51,7 @@ def split_rows(
         raise ValueError(
             f"validation_fraction={validation_fraction!r} leaves nothing to validate on: each of "
             f"the {len(classes)} classes has one member only. Pass more data, X_val and y_val, or "
-            "validation_fraction=None."
+            "validation_fraction=None and early_stopping=False."
         )
     if lonely.any():
         _warn_lonely(classes[lonely].tolist())

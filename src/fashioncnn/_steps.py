@@ -11,8 +11,9 @@ from typing import Any
 
 from fashioncnn._architecture import Weights
 from fashioncnn._backend import keras, tf
+from fashioncnn._checkpoint import Slots
 from fashioncnn._network import weight_name
-from fashioncnn._optimizers import Optimizer
+from fashioncnn._optimizers import Optimizer, decay_kernel
 
 Tensors = Mapping[str, Any]  # each weight's value by its name
 
@@ -24,13 +25,14 @@ class TrainingState:
     weights: Mapping[str, Any]
     slots: Mapping[str, Sequence[Any]]
 
-    def reset(self, weights: Weights) -> None:
-        """Start from the given weights, with moments of zero."""
+    def reset(self, weights: Weights, slots: Slots | None) -> None:
+        """Start from the given weights, and from the given moments or from zero."""
         for name, value in weights.items():
             self.weights[name].assign(value)
-        for slots in self.slots.values():
-            for slot in slots:
-                slot.assign(tf.zeros_like(slot))
+        for name, variables in self.slots.items():
+            values = map(tf.zeros_like, variables) if slots is None else slots[name]
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
     def values(self) -> Tensors:
         """Return the weights' values as tensors."""
@@ -39,6 +41,13 @@ class TrainingState:
     def weights_as_numpy(self) -> Weights:
         """Return copies of the weights' values."""
         return {name: variable.numpy() for name, variable in self.weights.items()}
+
+    def slots_as_numpy(self) -> Slots:
+        """Return copies of the moments."""
+        return {
+            name: tuple(variable.numpy() for variable in variables)
+            for name, variables in self.slots.items()
+        }
 
 
 def new_training_state(network: keras.Model, optimizer: Optimizer) -> TrainingState:
@@ -78,12 +87,13 @@ def trace_training(
 ) -> Any:
     """Compile one step per batch of the given rows.
 
-    The function is ``(weights, slots, data, rows, settings, first_step, totals) -> totals``:
+    The function is ``(weights, slots, data, rows, settings, rates, counts, totals) -> totals``:
 
     - ``weights`` and ``slots`` of a TrainingState, which it changes;
     - ``data``: pixels, codes and weights that rows point into;
     - ``rows``: int32, the batches one after the other, of which the last may be smaller;
-    - ``settings``: see `_SETTINGS`; ``first_step``: the number of steps taken before;
+    - ``settings``: see `_SETTINGS`; ``rates``: the learning rate of each step;
+    - ``counts``: how many steps dropout has seen before, and how many the optimizer;
     - ``totals``: the sum of weight times loss, float64, and how many rows the network classified
       right, each before its step. The totals so far go in, so that the sums have one order however
       an epoch is divided into calls.
@@ -95,7 +105,8 @@ def trace_training(
         data: Sequence[Any],
         rows: Any,
         settings: Mapping[str, Any],
-        first_step: Any,
+        rates: Any,
+        counts: tuple[Any, Any],
         totals: tuple[Any, Any],
     ) -> tuple[Any, Any]:
         size = settings["batch_size"]
@@ -109,8 +120,8 @@ def trace_training(
                 optimizer,
                 TrainingState(weights, slots),
                 batch,
-                settings,
-                first_step + index,
+                {**settings, "learning_rate": rates[index]},
+                (counts[0] + index, counts[1] + index),
             )
             return index + 1, loss + batch_loss, n_correct + batch_correct
 
@@ -134,9 +145,10 @@ def _specs(image_shape: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
     settings = {name: tf.TensorSpec((), setting) for name, setting in _SETTINGS.items()}
     per_channel = tf.TensorSpec((image_shape[-1],), tf.float32)
     settings.update(scale=per_channel, offset=per_channel)
-    rows, first_step = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
+    rows, rates = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,), tf.float32)
+    counts = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int32)
     totals = tf.TensorSpec((), tf.float64), tf.TensorSpec((), tf.int32)
-    return data, rows, settings, first_step, totals
+    return data, rows, settings, rates, counts, totals
 
 
 # Beside scale and offset, of one value per channel each.
@@ -144,7 +156,7 @@ _SETTINGS = {
     "batch_size": tf.int32,
     "dropout_seed": tf.int32,
     "label_smoothing": tf.float32,
-    "learning_rate": tf.float32,
+    "weight_decay": tf.float32,
 }
 
 
@@ -163,23 +175,28 @@ def _training_step(
     state: TrainingState,
     batch: Sequence[Any],
     settings: Mapping[str, Any],
-    step: Any,
+    counts: tuple[Any, Any],
 ) -> tuple[Any, Any]:
     """Take one step; return the batch's sum of weight times loss, and its number of hits."""
     pixels, codes, row_weights = batch
+    dropout_step, optimizer_step = counts
     images = _scaled(pixels, settings["scale"], settings["offset"])
     values = state.values()
     trainable = [values[name] for name in state.slots]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trainable)
         logits, statistics = _call(
-            network, values, images, dropout=(settings["dropout_seed"], step)
+            network, values, images, dropout=(settings["dropout_seed"], dropout_step)
         )
         losses = row_weights * cross_entropy(logits, codes, settings["label_smoothing"])
         loss = tf.reduce_mean(losses)
     gradients = tape.gradient(loss, trainable)
+    rate, weight_decay = settings["learning_rate"], settings["weight_decay"]
     for (name, slots), gradient in zip(state.slots.items(), gradients, strict=True):
-        optimizer.apply(state.weights[name], slots, gradient, settings["learning_rate"], step)
+        weight = state.weights[name]
+        if name.endswith("/kernel"):
+            decay_kernel(weight, rate, weight_decay)
+        optimizer.apply(weight, slots, gradient, rate, optimizer_step)
     for name, value in statistics.items():
         state.weights[name].assign(value)
     hits = tf.argmax(logits, axis=1, output_type=tf.int32) == codes

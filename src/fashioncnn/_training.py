@@ -1,58 +1,61 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The training loop: epochs of compiled steps, validation after each, and what it reports."""
+"""The training loop: epochs of compiled steps, validation after each, and when to stop."""
 
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashioncnn._architecture import Weights, initial_weights
 from fashioncnn._backend import keras, tf
+from fashioncnn._checkpoint import Checkpoint, History, joined, new_history
+from fashioncnn._data import Images, Parts
+from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._outputs import log_softmax
 from fashioncnn._program import Program
 from fashioncnn._scaling import Scaling
+from fashioncnn._schedules import learning_rates
 from fashioncnn._steps import TrainingState
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
 _RESIDENT_BYTES = 2**30  # pixels up to this size become one tensor, larger ones a block per call
 
-History = dict[str, list[float]]
 Totals = tuple[float, int]  # the sum of weight times loss, and the number of hits
 TakeSteps = Callable[[np.ndarray, int, Totals], Totals]  # rows, first step, totals so far
 
 
-class Images(NamedTuple):
-    """Images with their labels and weights, all of the same length."""
+class EarlyStopping(NamedTuple):
+    """When to stop, and what counts as better."""
 
-    pixels: np.ndarray  # (n, h, w, c), uint8 or float32
-    codes: np.ndarray  # (n,), int32
-    weights: np.ndarray  # (n,), float32
+    n_iter_no_change: int
+    tol: float
 
 
 class Settings(NamedTuple):
-    """The parameters of the estimator that the loop needs, and its seed."""
+    """The parameters of the estimator that the loop needs."""
 
     optimizer: str
     learning_rate: float
+    learning_rate_schedule: str
+    weight_decay: float
     label_smoothing: float
     epochs: int
     batch_size: int
+    early_stopping: EarlyStopping | None
+    keep_slots: bool  # whether training will go on from the result
     verbose: int
-    seed: np.random.SeedSequence
 
 
 def train(
     program: Program,
     scaling: Scaling | None,
-    images: Images,
-    rows: np.ndarray,
-    validation: Images | None,
+    start: Checkpoint,
+    parts: Parts,
     settings: Settings,
-) -> tuple[Weights, History]:
-    """Train a network from its initial weights.
+) -> Checkpoint:
+    """Train a network from where it stands.
 
     Parameters
     ----------
@@ -60,85 +63,156 @@ def train(
         The compiled network.
     scaling : Scaling or None
         The constants of the scaling.
-    images : Images
-        All images that were passed for training.
-    rows : ndarray of int
-        The training part of them; over it weights have mean 1.
-    validation : Images or None
-        What to evaluate on after each epoch.
+    start : Checkpoint
+        Initial weights, or what an earlier training left.
+    parts : Parts
+        The images to train on, and those to evaluate on after each epoch.
     settings : Settings
         How to train.
 
     Returns
     -------
-    weights : dict of ndarray
-        The weights after the last epoch.
-    history : dict of lists of float
-        One value per epoch for each of ``loss``, ``accuracy`` and ``learning_rate``, with
-        validation also ``val_loss`` and ``val_accuracy``.
+    end : Checkpoint
+        The weights after the last epoch, or with early stopping after the best. The history has one
+        value per epoch for each of ``loss``, ``accuracy`` and ``learning_rate`` (of the epoch's
+        last step), with validation also ``val_loss`` and ``val_accuracy``.
 
     Raises
     ------
     ValueError
         If the loss or the weights do not stay finite.
     """
-    initial_seed, order_seed, dropout_seed = settings.seed.spawn(3)
-    order_key, dropout_key = (int(s.generate_state(1)[0] >> 1) for s in (order_seed, dropout_seed))
-    initial = initial_weights(program.architecture, initial_seed)
-    n_steps = math.ceil(len(rows) / settings.batch_size)
-    history: History = {}
-    with program.training_state(settings.optimizer, initial) as state:
-        take_steps = _compiled_steps(program, scaling, images, settings, state, dropout_key)
-        for epoch in range(settings.epochs):
-            order = np.random.default_rng([order_key, epoch]).permutation(rows)
-            progress = _Progress(settings, epoch, n_steps)
-            metrics = _run_epoch(take_steps, order, epoch * n_steps, settings.batch_size, progress)
-            _refuse_non_finite("training loss", metrics["loss"], epoch, settings)
-            if validation is not None:
-                logits = program.logits(state.values(), scaling, validation.pixels)
-                metrics |= _evaluate(logits, validation, settings.label_smoothing)
-                _refuse_non_finite("validation loss", metrics["val_loss"], epoch, settings)
-            progress.finish(metrics)
-            metrics["learning_rate"] = settings.learning_rate
-            for name, value in metrics.items():
-                history.setdefault(name, []).append(value)
-        weights = state.weights_as_numpy()
-    largest = np.max([np.abs(value).max() for value in weights.values()])
-    _refuse_non_finite("largest weight", float(largest), settings.epochs - 1, settings)
-    return weights, history
+    start = start.with_rule(OPTIMIZERS[settings.optimizer].rule)
+    n_steps = _steps_per_epoch(parts, settings)
+    kept, history, stopping = start, new_history(), settings.early_stopping
+    with program.training_state(settings.optimizer, start) as state:
+        evaluate = _evaluation(program, scaling, state, parts.validation, settings.label_smoothing)
+        loss_at_start = evaluate()["val_loss"] if stopping and start.n_epochs else math.inf
+        take_steps = _compiled_steps(program, scaling, parts, settings, state, start)
+        for epoch, metrics in _epochs(take_steps, evaluate, parts, settings, start):
+            history = joined(history, metrics)
+            losses = [loss_at_start, *history.get("val_loss", [])]
+            best = best_epoch(losses, stopping.tol) if stopping else epoch
+            if best == epoch:
+                kept = _checkpoint(start, state, epoch * n_steps, settings)
+            elif stopping and epoch - best >= stopping.n_iter_no_change:
+                break
+    largest = np.max([np.abs(value).max() for value in kept.weights.values()])
+    _refuse_non_finite("largest weight", float(largest), epoch, settings)
+    return kept._replace(
+        history=joined(start.history, history),
+        best_epoch=start.n_epochs + best if best else start.best_epoch,
+        n_steps=start.n_steps + epoch * n_steps,
+    )
+
+
+def _epochs(
+    take_steps: TakeSteps,
+    evaluate: Callable[[], dict[str, float]],
+    parts: Parts,
+    settings: Settings,
+    start: Checkpoint,
+) -> Iterator[tuple[int, History]]:
+    """Run epoch after epoch; yield its number, from 1, and its entries for the history.
+
+    The order of rows is decided by the number of the epoch since the initial weights.
+    """
+    n_steps = _steps_per_epoch(parts, settings)
+    for epoch in range(1, settings.epochs + 1):
+        key = start.seeds.order, start.n_epochs + epoch - 1
+        order = np.random.default_rng(key).permutation(parts.rows)
+        progress = _Progress(settings, epoch, n_steps)
+        metrics = _run_epoch(
+            take_steps, order, (epoch - 1) * n_steps, settings.batch_size, progress
+        )
+        _refuse_non_finite("training loss", metrics["loss"], epoch, settings)
+        metrics |= evaluate()
+        _refuse_non_finite("validation loss", metrics.get("val_loss", 0.0), epoch, settings)
+        progress.finish(metrics)
+        last_step = np.array([epoch * n_steps - 1])
+        metrics["learning_rate"] = float(_rates(settings, last_step, n_steps)[0])
+        yield epoch, {name: [value] for name, value in metrics.items()}
+
+
+def best_epoch(losses: Sequence[float], tol: float) -> int:
+    """Return the last index whose loss is lower by more than `tol` than the best before it."""
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best] - tol:
+            best = epoch
+    return best
+
+
+def _checkpoint(
+    start: Checkpoint, state: TrainingState, n_steps: int, settings: Settings
+) -> Checkpoint:
+    """Copy what the variables hold some steps after the start."""
+    return start._replace(
+        weights=state.weights_as_numpy(),
+        slots=state.slots_as_numpy() if settings.keep_slots else None,
+        iterations=start.iterations + n_steps,
+    )
+
+
+def _steps_per_epoch(parts: Parts, settings: Settings) -> int:
+    return math.ceil(len(parts.rows) / settings.batch_size)
+
+
+def _rates(settings: Settings, steps: np.ndarray, steps_per_epoch: int) -> np.ndarray:
+    n_steps = settings.epochs * steps_per_epoch
+    return learning_rates(settings.learning_rate_schedule, settings.learning_rate, steps, n_steps)
+
+
+def _evaluation(
+    program: Program,
+    scaling: Scaling | None,
+    state: TrainingState,
+    images: Images | None,
+    label_smoothing: float,
+) -> Callable[[], dict[str, float]]:
+    """Return what evaluates the weights as they are; without images, nothing."""
+    if images is None:
+        return dict
+    return lambda: _metrics(
+        program.logits(state.values(), scaling, images.pixels), images, label_smoothing
+    )
 
 
 def _compiled_steps(
     program: Program,
     scaling: Scaling | None,
-    images: Images,
+    parts: Parts,
     settings: Settings,
     state: TrainingState,
-    dropout_key: int,
+    start: Checkpoint,
 ) -> TakeSteps:
     """Bind the compiled training steps to all that stays the same from call to call."""
-    dtype = images.pixels.dtype.name
+    dtype = parts.images.pixels.dtype.name
     function = program.training_function(settings.optimizer, state, dtype)
     scale, offset = program.scaling_arrays(scaling)
     inputs = {
         "batch_size": tf.constant(settings.batch_size, tf.int32),
-        "dropout_seed": tf.constant(dropout_key, tf.int32),
+        "dropout_seed": tf.constant(start.seeds.dropout, tf.int32),
         "label_smoothing": tf.constant(settings.label_smoothing, tf.float32),
-        "learning_rate": tf.constant(settings.learning_rate, tf.float32),
         "offset": tf.constant(offset),
         "scale": tf.constant(scale),
+        "weight_decay": tf.constant(settings.weight_decay, tf.float32),
     }
-    feed = _feed(images)
+    feed = _feed(parts.images)
+    steps_per_epoch = _steps_per_epoch(parts, settings)
 
     def take_steps(rows: np.ndarray, first_step: int, totals: Totals) -> Totals:
         data, positions = feed(rows)
+        steps = first_step + np.arange(math.ceil(len(rows) / settings.batch_size))
+        counts = start.n_steps + first_step, start.iterations + first_step
         loss, hits = function(
             state.weights,
             state.slots,
             data,
             tf.constant(positions, tf.int32),
             inputs,
-            tf.constant(first_step, tf.int32),
+            tf.constant(_rates(settings, steps, steps_per_epoch), tf.float32),
+            tuple(tf.constant(count, tf.int32) for count in counts),
             (tf.constant(totals[0], tf.float64), tf.constant(totals[1], tf.int32)),
         )
         return float(loss), int(hits)
@@ -182,7 +256,7 @@ def _run_epoch(
     return metrics
 
 
-def _evaluate(logits: np.ndarray, images: Images, label_smoothing: float) -> dict[str, float]:
+def _metrics(logits: np.ndarray, images: Images, label_smoothing: float) -> dict[str, float]:
     """Return the weighted mean loss and the accuracy; the loss of infinite logits is NaN."""
     if not np.isfinite(logits).all():
         return {"val_accuracy": math.nan, "val_loss": math.nan}
@@ -197,10 +271,10 @@ def _evaluate(logits: np.ndarray, images: Images, label_smoothing: float) -> dic
 def _refuse_non_finite(what: str, value: float, epoch: int, settings: Settings) -> None:
     if not math.isfinite(value):
         raise ValueError(
-            f"Training diverged: the {what} is {value} in epoch {epoch + 1} of {settings.epochs}, "
+            f"Training diverged: the {what} is {value} in epoch {epoch} of {settings.epochs}, "
             f"with optimizer={settings.optimizer!r} and learning_rate={settings.learning_rate:g}. "
-            "Try a lower learning_rate, scaling='standardize', or smaller weights of classes and "
-            "samples, and look for pixels that are far larger than the rest."
+            "Try a lower learning_rate or weight_decay, scaling='standardize', or smaller weights "
+            "of classes and samples, and look for pixels that are far larger than the rest."
         )
 
 
@@ -212,7 +286,7 @@ class _Progress:
         self._bar = None
         if settings.verbose:
             names = ("accuracy", "loss", "val_accuracy", "val_loss")
-            sys.stdout.write(f"Epoch {epoch + 1}/{settings.epochs}\n")
+            sys.stdout.write(f"Epoch {epoch}/{settings.epochs}\n")
             self._bar = keras.utils.Progbar(
                 n_steps, verbose=settings.verbose, stateful_metrics=names
             )

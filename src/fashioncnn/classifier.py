@@ -4,28 +4,22 @@
 import copy
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from fashioncnn._architecture import ACTIVATIONS, Architecture
-from fashioncnn._fitted import FittedNetwork
-from fashioncnn._inputs import check_images, check_training_images
-from fashioncnn._labels import (
-    class_weights,
-    codes_of,
-    combine_weights,
-    encode_labels,
-    refuse_one_class,
-    refuse_one_hot,
-    sample_weights,
-    scale_to_mean_one,
-)
+from fashioncnn._checkpoint import Checkpoint, new_checkpoint
+from fashioncnn._data import Known, Parts, TrainingData, check_all, check_more, divide, undivided
+from fashioncnn._fitted import Compilation, FittedNetwork
+from fashioncnn._inputs import check_images
 from fashioncnn._outputs import log_softmax, softmax
 from fashioncnn._parameters import (
     Names,
@@ -37,29 +31,25 @@ from fashioncnn._parameters import (
     parse_rates,
     parse_windows,
 )
-from fashioncnn._scaling import PixelRange, fit_scaling, pixel_range, warn_of_other_range
-from fashioncnn._split import split_rows
+from fashioncnn._scaling import fit_scaling, warn_of_other_range
+from fashioncnn._schedules import SCHEDULES
 from fashioncnn._warnings import warn_user
 from fashioncnn.recipes import RECIPES
 
 _MANY_PARAMETERS = 20_000_000
+_EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
 _WINDOWS = (
     "an int in the range [1, inf), an (h, w) pair of them, or a tuple of such pairs, one per stack"
 )
 
-_Validation = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, codes, weights
 
-
-class _TrainingData(NamedTuple):
-    """What `fit` was given, checked and in the forms that training takes."""
-
-    pixels: np.ndarray  # (n, h, w, c), uint8 or float32
-    source_dtype: np.dtype
-    values: PixelRange
-    classes: np.ndarray
-    codes: np.ndarray  # (n,), int32
-    weights: np.ndarray  # (n,), float64: class weight times sample weight
-    validation: _Validation | None
+def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
+    if classifier.early_stopping:
+        raise AttributeError(
+            "partial_fit is not available with early_stopping=True, which needs all data at once. "
+            "Set early_stopping=False."
+        )
+    return True
 
 
 class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
@@ -108,14 +98,30 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The update rule, with Keras' default settings; "sgd" has Nesterov momentum 0.9. "adamw" is
         "adam", under the name that Keras users look for.
     learning_rate : float or None, default=None
-        The step size; None takes 0.01 for "sgd" and 0.001 for the others.
+        The step size, with a schedule its peak; None takes 0.01 for "sgd" and 0.001 for the others.
+    learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
+        How the step size changes from step to step over all `epochs`. "cosine" falls to zero along
+        half a cosine [3]_. "one_cycle" rises from a 25th of `learning_rate` in the first 30 % of
+        the steps and falls to nearly zero in the rest [4]_.
+    weight_decay : float, default=0.0
+        The share of each kernel, times the step size, that every step takes away; decoupled from
+        the gradient [5]_ with each optimizer. Biases and normalisation do not decay.
     epochs : int, default=12
-        How many times training passes over the data.
+        How many times training passes over the data, at most with `early_stopping`.
     batch_size : int, default=128
         The number of images per step; clipped to the number of images.
+    early_stopping : bool, default=False
+        Whether to stop when the loss of the held-out part improves no more, and to restore the
+        weights of the best epoch.
     validation_fraction : float or None, default=None
         The share of training data to hold out, in (0, 1): stratified and shuffled, at least one
-        row of each class that has two, and at most half of all rows. None holds nothing out.
+        row of each class that has two, and at most half of all rows. None holds out 0.1 with
+        `early_stopping`, else nothing.
+    n_iter_no_change : int, default=5
+        The number of epochs without improvement after which early stopping ends training.
+    tol : float, default=1e-4
+        By how much the validation loss must fall below the best so far to be an improvement for
+        early stopping.
     image_shape : (h, w), (h, w, c) or None, default=None
         How to see a flat row of X. None takes a square grey image where the length is a perfect
         square, else a strip one pixel high.
@@ -124,9 +130,15 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         training part. "unit" divides uint8 by 255 and uint16 by 65535, other integers by one of
         these if the training values lie within, and leaves floats as they are. None takes all
         values as they are. Scaling is part of the network: pass raw pixels.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the fit before, for `epochs` more with the
+        schedule restarted. Scaling stays; so do the validation part, if y is the same, and the
+        optimizer's moments. Classes, image shape and architecture must be the same, but for
+        dropout rates.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, the order of images, dropout and the validation part. An int gives
-        the same result in every run with the same number of threads.
+        the same result in every run with the same number of threads. Continued training goes on
+        with the chance of the first.
     verbose : {0, 1, 2}, default=0
         0 is silent, 1 shows a progress bar for each epoch, 2 a line.
 
@@ -142,10 +154,14 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The shape of an image.
     history_ : dict of lists of float
         One value per epoch: "loss" (weighted mean over the training part, each batch before its
-        step), "accuracy" (the share of images classified right, unweighted), "learning_rate", and
-        with a validation part "val_loss" and "val_accuracy".
+        step), "accuracy" (the share of images classified right, unweighted), "learning_rate" (of
+        the last step), and with a validation part "val_loss" and "val_accuracy", which are NaN for
+        epochs of continued training that had none.
     n_iter_ : int
-        The number of epochs.
+        The number of epochs, with those of earlier fits that were continued.
+    best_epoch_ : int
+        The epoch, counted from 1, whose weights the classifier has: the last, or with early
+        stopping the best.
     model_ : keras.Model
         The network as a compiled Functional model of stock layers, from raw pixels to
         probabilities, for `summary`, `evaluate`, `save` and export. It is a copy: changing it does
@@ -161,6 +177,12 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
        benchmarking machine learning algorithms", arXiv:1708.07747, 2017.
     .. [2] C. Szegedy et al., "Rethinking the Inception architecture for computer vision",
        arXiv:1512.00567, 2015, section 7.
+    .. [3] I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts",
+       arXiv:1608.03983, 2016, equation 5.
+    .. [4] L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks
+       using large learning rates", arXiv:1708.07120, 2017.
+    .. [5] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", arXiv:1711.05101,
+       2017.
 
     Examples
     --------
@@ -204,14 +226,20 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             )
         ],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
         "image_shape": [
             Nested("a tuple (h, w) or (h, w, c) of ints in the range [1, inf)", parse_image_shape),
             None,
         ],
         "scaling": [StrOptions({"standardize", "unit"}), None],
+        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": [Interval(Integral, 0, 2, closed="both")],
     }
@@ -221,6 +249,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     image_shape_: tuple[int, int, int]
     history_: dict[str, list[float]]
     n_iter_: int
+    best_epoch_: int
     _network: FittedNetwork
 
     def __init__(
@@ -241,11 +270,17 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         class_weight: Mapping[Any, float] | str | None = None,
         optimizer: str = "adam",
         learning_rate: float | None = None,
+        learning_rate_schedule: str = "constant",
+        weight_decay: float = 0.0,
         epochs: int = 12,
         batch_size: int = 128,
+        early_stopping: bool = False,
         validation_fraction: float | None = None,
+        n_iter_no_change: int = 5,
+        tol: float = 1e-4,
         image_shape: tuple[int, ...] | None = None,
         scaling: str | None = "standardize",
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -264,11 +299,17 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.weight_decay = weight_decay
         self.epochs = epochs
         self.batch_size = batch_size
+        self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
         self.image_shape = image_shape
         self.scaling = scaling
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
@@ -318,7 +359,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
     ) -> Self:
-        """Train a new network on images and their labels.
+        """Train a network on images and their labels, a new one unless `warm_start` is True.
 
         Parameters
         ----------
@@ -331,7 +372,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             scaled to mean 1 over the training part. Batch normalisation counts all images alike,
             as in Keras.
         X_val : array-like of the same shape as X but for n, default=None
-            Images to validate on after each epoch, in place of `validation_fraction`.
+            Images to validate on after each epoch, in place of a held-out part.
         y_val : array-like of shape (n_val,), default=None
             Their labels, all of which occur in y.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -348,111 +389,159 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             If a parameter of the class is out of its range. It is a ValueError and a TypeError.
         TypeError, ValueError
             If X is no array of images, y no classification target with at least two classes, or
-            weights are no finite numbers of at least 0. Nothing is changed then.
+            weights are no finite numbers of at least 0; with `warm_start`, if classes, image shape
+            or architecture are not those of the fit before. Nothing is changed then.
         ValueError
             If training diverges. Nothing is changed then, either.
         """
         checked = copy.copy(self)  # scikit-learn's checks set attributes; self changes at the end
-        data = checked._check_data(X, y, sample_weight, X_val, y_val, sample_weight_val)
-        image_shape = data.pixels.shape[1:]
+        previous = self._network if self.warm_start and self.__sklearn_is_fitted__() else None
+        validation = X_val, y_val, sample_weight_val
+        data = check_all(checked, X, y, sample_weight, validation, self._known(previous))
+        architecture, start = self._start(data, previous)
+        fraction = self.validation_fraction
+        if fraction is None and self.early_stopping:
+            fraction = _EARLY_STOPPING_FRACTION
+        parts = divide(data, fraction, start.seeds.split)
+        network = self._train(architecture, start, data, parts, previous)
+        return self._assign(checked, data, network)
+
+    @available_if(_has_no_early_stopping)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train on images once, going on from all training before.
+
+        For data that come in pieces. Each call is one pass in steps of `batch_size` at a constant
+        learning rate; nothing is held out. The first call fixes the scaling by its images, so it
+        should see typical ones. It goes on from `fit`, too, or from nothing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            The images.
+        y : array-like of shape (n,)
+            Their labels, of any number of classes.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will occur. Needed in the first call, and the same in others.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each image's loss, times its class's weight in `class_weight`. They are
+            taken as they are, since their mean over all calls is not known.
+
+        Returns
+        -------
+        self : FashionCNNClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        AttributeError
+            If `early_stopping` is True, which needs all data at once.
+        InvalidParameterError
+            If a parameter of the class is out of its range. It is a ValueError and a TypeError.
+        TypeError, ValueError
+            As from `fit`; also if a label is not among the classes, an image has another shape than
+            before, `class_weight` is "balanced", or parameters ask for another network than the one
+            that has been trained. Nothing is changed then.
+
+        Examples
+        --------
+        >>> from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+        >>> X, y = load_fashion_mnist_sample("train")
+        >>> clf = FashionCNNClassifier((16,), random_state=0)
+        >>> for start in range(0, 3000, 1000):
+        ...     piece = slice(start, start + 1000)
+        ...     clf = clf.partial_fit(X[piece], y[piece], classes=range(10))
+        >>> clf.n_iter_
+        3
+        """
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()  # in every call, where _fit_context would in the first only
+        checked = copy.copy(self)
+        previous = self._network if self.__sklearn_is_fitted__() else None
+        data = check_more(checked, X, y, classes, sample_weight, self._known(previous))
+        architecture, start = self._start(data, previous)
+        once = {"epochs": 1, "learning_rate_schedule": "constant", "keep_slots": True}
+        network = self._train(architecture, start, data, undivided(data), previous, **once)
+        return self._assign(checked, data, network)
+
+    def _known(self, previous: FittedNetwork | None) -> Known | None:
+        if previous is None:
+            return None
+        return Known(previous.architecture.image_shape, self.classes_, previous.pixel_range)
+
+    def _start(
+        self, data: TrainingData, previous: FittedNetwork | None
+    ) -> tuple[Architecture, Checkpoint]:
+        """Return the architecture, and its initial weights or where training has left it."""
+        image_shape = data.images.pixels.shape[1:]
         architecture = build_architecture(vars(self), image_shape, len(data.classes))
+        if previous is not None:
+            previous.refuse_changes(architecture, self.scaling)
+            return architecture, previous.checkpoint
         _warn_of_many_parameters(architecture)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        network, history = self._train(data, architecture, np.random.SeedSequence(seed))
-
-        self.__dict__.pop("feature_names_in_", None)
-        names = ("n_features_in_", "feature_names_in_")
-        self.__dict__.update(
-            {name: vars(checked)[name] for name in names if name in vars(checked)},
-            classes_=data.classes,
-            image_shape_=image_shape,
-            history_=history,
-            n_iter_=len(history["loss"]),
-            _network=network,
-        )
-        return self
-
-    def _check_data(
-        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, sample_weight_val: Any
-    ) -> _TrainingData:
-        """Make every complaint about data."""
-        image_shape = None if self.image_shape is None else parse_image_shape(self.image_shape)
-        refuse_one_hot(y)
-        pixels, y, source_dtype = check_training_images(self, X, y, image_shape)
-        values = pixel_range(pixels)
-        classes, codes = encode_labels(y)
-        weight_of_class = class_weights(self.class_weight, classes, codes)
-        weights = combine_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
-        validation = None
-        if X_val is not None or y_val is not None:
-            if X_val is None or y_val is None:
-                raise ValueError("Pass X_val and y_val together, or neither.")
-            refuse_one_hot(y_val)
-            pixels_val, dtype_val = check_images(self, X_val, pixels.shape[1:], "X_val")
-            warn_of_other_range(pixels_val, dtype_val, values, "X_val")
-            codes_val = codes_of(y_val, classes, "y_val")
-            check_consistent_length(pixels_val, codes_val)
-            weights_val = combine_weights(
-                sample_weights(sample_weight_val, pixels_val, "sample_weight_val"),
-                weight_of_class[codes_val],
-            )
-            validation = pixels_val, codes_val, weights_val
-        elif sample_weight_val is not None:
-            raise ValueError("sample_weight_val goes with X_val and y_val, which are None.")
-        return _TrainingData(pixels, source_dtype, values, classes, codes, weights, validation)
-
-    def _hold_out(
-        self, data: _TrainingData, seed: np.random.SeedSequence
-    ) -> tuple[np.ndarray, _Validation | None]:
-        """Return the rows to train on, and what to validate on."""
-        if data.validation is not None or self.validation_fraction is None:
-            return np.arange(len(data.codes)), data.validation
-        rows, held_out = split_rows(
-            data.codes, data.classes, self.validation_fraction, int(seed.generate_state(1)[0])
-        )
-        return rows, (data.pixels[held_out], data.codes[held_out], data.weights[held_out])
+        return architecture, new_checkpoint(architecture, seed)
 
     def _train(
-        self, data: _TrainingData, architecture: Architecture, seed: np.random.SeedSequence
-    ) -> tuple[FittedNetwork, dict[str, list[float]]]:
-        """Fix the scaling by the training part, and train."""
-        split_seed, training_seed = seed.spawn(2)
-        rows, validation = self._hold_out(data, split_seed)
-        n_classes = np.unique(data.codes[rows][data.weights[rows] > 0]).size
-        refuse_one_class(n_classes, "the training part with a positive weight")
-        scaling = fit_scaling(self.scaling, data.pixels, rows, data.source_dtype)
-        weights = np.zeros(len(data.weights), np.float32)
-        weights[rows] = scale_to_mean_one(data.weights[rows], "training part")
-        if validation is not None:
-            weights_val = scale_to_mean_one(validation[2], "validation part")
+        self,
+        architecture: Architecture,
+        start: Checkpoint,
+        data: TrainingData,
+        parts: Parts,
+        previous: FittedNetwork | None,
+        **changes: Any,
+    ) -> FittedNetwork:
+        """Fix the scaling by the first training part, and train; `changes` are to the settings."""
+        if previous is None:
+            scaling = fit_scaling(self.scaling, data.images.pixels, parts.rows, data.source_dtype)
+        else:
+            scaling = previous.scaling
 
         # From here on TensorFlow is needed.
         from fashioncnn._backend import undisturbed
         from fashioncnn._optimizers import OPTIMIZERS
         from fashioncnn._program import program_for
-        from fashioncnn._training import Images, Settings, train
+        from fashioncnn._training import EarlyStopping, Settings, train
 
+        stopping = EarlyStopping(int(self.n_iter_no_change), float(self.tol))
         settings = Settings(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate or OPTIMIZERS[self.optimizer].learning_rate),
+            learning_rate_schedule=self.learning_rate_schedule,
+            weight_decay=float(self.weight_decay),
             label_smoothing=float(self.label_smoothing),
             epochs=int(self.epochs),
-            batch_size=min(int(self.batch_size), len(rows)),
+            batch_size=min(int(self.batch_size), len(parts.rows)),
+            early_stopping=stopping if self.early_stopping else None,
+            keep_slots=bool(self.warm_start),
             verbose=int(self.verbose),
-            seed=training_seed,
+        )._replace(**changes)
+        end = undisturbed(lambda: train(program_for(architecture), scaling, start, parts, settings))
+        compilation = Compilation(
+            settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
         )
-        trained, history = undisturbed(
-            lambda: train(
-                program_for(architecture),
-                scaling,
-                Images(data.pixels, data.codes, weights),
-                rows,
-                validation and Images(*validation[:2], weights_val),
-                settings,
-            )
+        return FittedNetwork(architecture, scaling, data.values, end, compilation)
+
+    def _assign(self, checked: Self, data: TrainingData, network: FittedNetwork) -> Self:
+        """Set the fitted attributes, all at once."""
+        self.__dict__.pop("feature_names_in_", None)
+        names = ("n_features_in_", "feature_names_in_")
+        history = network.checkpoint.history
+        self.__dict__.update(
+            {name: vars(checked)[name] for name in names if name in vars(checked)},
+            classes_=data.classes,
+            image_shape_=network.architecture.image_shape,
+            history_={name: list(values) for name, values in history.items()},
+            n_iter_=network.checkpoint.n_epochs,
+            best_epoch_=network.checkpoint.best_epoch,
+            _network=network,
         )
-        compilation = (self.optimizer, settings.learning_rate, self.loss)
-        return FittedNetwork(architecture, scaling, data.values, trained, compilation), history
+        return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the label of each image.

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `fit` and `partial_fit` are given: checked, encoded and weighed, then divided into parts."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import check_consistent_length
+
+from fashioncnn._inputs import ImageShape, check_images, check_training_images
+from fashioncnn._labels import (
+    absolute_weights,
+    class_weights,
+    codes_of,
+    codes_of_more,
+    combine_weights,
+    encode_labels,
+    refuse_balanced,
+    refuse_one_class,
+    refuse_one_hot,
+    refuse_other_classes,
+    sample_weights,
+    scale_to_mean_one,
+)
+from fashioncnn._parameters import parse_image_shape
+from fashioncnn._scaling import PixelRange, pixel_range, warn_of_other_range
+from fashioncnn._split import split_rows
+
+
+class Images(NamedTuple):
+    """Images with their labels and weights, all of the same length."""
+
+    pixels: np.ndarray  # (n, h, w, c), uint8 or float32
+    codes: np.ndarray  # (n,), int32
+    weights: np.ndarray  # (n,), float64 of any scale, or float32 as training takes them
+
+
+class Known(NamedTuple):
+    """What an earlier fit has fixed."""
+
+    image_shape: ImageShape
+    classes: np.ndarray
+    values: PixelRange
+
+
+class TrainingData(NamedTuple):
+    """What was given, checked."""
+
+    images: Images
+    source_dtype: np.dtype
+    values: PixelRange  # of all images so far
+    classes: np.ndarray
+    validation: Images | None
+
+
+class Parts(NamedTuple):
+    """What training takes: images, the rows of them to train on, and images to evaluate on."""
+
+    images: Images
+    rows: np.ndarray
+    validation: Images | None
+
+
+def check_all(
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    validation: Sequence[Any],
+    known: Known | None,
+) -> TrainingData:
+    """Make every complaint about what `fit` is given.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has the parameters; receives ``n_features_in_`` and ``feature_names_in_``.
+    X, y, sample_weight : array-like
+        Images, labels and weights; weights may be None.
+    validation : sequence of X_val, y_val and sample_weight_val
+        The same to validate on, or None each.
+    known : Known or None
+        What a warm start goes on from.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is no array of images, y no classification target with at least two classes, or weights
+        are no finite numbers of at least 0; with `known`, if shape, names or classes are others.
+    """
+    pixels, y, source_dtype, values = _check_images_and_labels(estimator, X, y, known)
+    classes, codes = encode_labels(y)
+    if known:
+        refuse_other_classes(classes, known.classes)
+        classes = known.classes
+    weight_of_class = class_weights(estimator.class_weight, classes, codes)
+    weights = combine_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
+    data = TrainingData(Images(pixels, codes, weights), source_dtype, values, classes, None)
+    return data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
+
+
+def check_more(
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    classes: Any,
+    sample_weight: Any,
+    known: Known | None,
+) -> TrainingData:
+    """Make every complaint about what `partial_fit` is given; see `check_all`.
+
+    Weights stay as they are: those of other calls, to which they relate, are not known.
+    """
+    _check_partial_fit_first_call(estimator, classes)
+    classes = estimator.classes_
+    refuse_one_class(len(classes), "classes")
+    refuse_balanced(estimator.class_weight)
+    pixels, y, source_dtype, values = _check_images_and_labels(estimator, X, y, known)
+    codes = codes_of_more(y, classes)
+    weight_of_class = class_weights(estimator.class_weight, classes, codes)
+    weights = absolute_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
+    return TrainingData(Images(pixels, codes, weights), source_dtype, values, classes, None)
+
+
+def _check_images_and_labels(
+    estimator: BaseEstimator, X: Any, y: Any, known: Known | None
+) -> tuple[np.ndarray, np.ndarray, np.dtype, PixelRange]:
+    refuse_one_hot(y)
+    image_shape = (
+        None if estimator.image_shape is None else parse_image_shape(estimator.image_shape)
+    )
+    if known:
+        if image_shape not in (None, known.image_shape):
+            raise ValueError(
+                f"image_shape={estimator.image_shape}, but training goes on with images of shape "
+                f"{known.image_shape}. Set it back, or fit with warm_start=False."
+            )
+        image_shape = known.image_shape
+    pixels, y, source_dtype = check_training_images(
+        estimator, X, y, image_shape, is_first=known is None
+    )
+    values = pixel_range(pixels)
+    if known:
+        warn_of_other_range(pixels, source_dtype, known.values)
+        values = values.joined(known.values)
+    return pixels, y, source_dtype, values
+
+
+def _check_validation(
+    estimator: BaseEstimator,
+    validation: Sequence[Any],
+    training: TrainingData,
+    weight_of_class: np.ndarray,
+) -> Images | None:
+    X, y, sample_weight = validation
+    if X is None and y is None:
+        if sample_weight is not None:
+            raise ValueError("sample_weight_val goes with X_val and y_val, which are None.")
+        return None
+    if X is None or y is None:
+        raise ValueError("Pass X_val and y_val together, or neither.")
+    refuse_one_hot(y)
+    pixels, source_dtype = check_images(estimator, X, training.images.pixels.shape[1:], "X_val")
+    warn_of_other_range(pixels, source_dtype, training.values, "X_val")
+    codes = codes_of(y, training.classes, "y_val")
+    check_consistent_length(pixels, codes)
+    weights = sample_weights(sample_weight, pixels, "sample_weight_val")
+    return Images(pixels, codes, combine_weights(weights, weight_of_class[codes]))
+
+
+def divide(data: TrainingData, validation_fraction: float | None, seed: int) -> Parts:
+    """Hold out a share of the images where none are given to validate on, and scale weights.
+
+    Raises
+    ------
+    ValueError
+        If nothing can be held out, or a part is left with weights of zero, or with one class.
+    """
+    images, validation = data.images, data.validation
+    rows = np.arange(len(images.codes))
+    if validation is None and validation_fraction is not None:
+        rows, held_out = split_rows(images.codes, data.classes, validation_fraction, seed)
+        validation = Images(*(array[held_out] for array in images))
+    n_classes = np.unique(images.codes[rows][images.weights[rows] > 0]).size
+    refuse_one_class(n_classes, "the training part with a positive weight")
+    weights = np.zeros(len(images.weights), np.float32)
+    weights[rows] = scale_to_mean_one(images.weights[rows], "training part")
+    if validation is not None:
+        scaled = scale_to_mean_one(validation.weights, "validation part")
+        validation = validation._replace(weights=scaled)
+    return Parts(images._replace(weights=weights), rows, validation)
+
+
+def undivided(data: TrainingData) -> Parts:
+    """Train on all images, with weights as they are."""
+    return Parts(data.images, np.arange(len(data.images.codes)), None)
