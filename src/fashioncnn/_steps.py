@@ -54,7 +54,8 @@ def new_training_state(network: keras.Model, optimizer: Optimizer) -> TrainingSt
     """Create the variables for one training of the network at a time."""
 
     def zeros(variable: keras.Variable) -> Any:
-        return tf.Variable(tf.zeros(variable.shape), trainable=False)
+        # TensorFlow keeps a kernel of each eager operation on a variable for each shape, for ever.
+        return tf.Variable(tf.zeros(variable.shape), trainable=False, shape=tf.TensorShape(None))
 
     return TrainingState(
         weights={weight_name(variable): zeros(variable) for variable in network.weights},
@@ -182,6 +183,8 @@ def _training_step(
     dropout_step, optimizer_step = counts
     images = _scaled(pixels, settings["scale"], settings["offset"])
     values = state.values()
+    for variable in network.weights:
+        values[weight_name(variable)].set_shape(variable.shape)
     trainable = [values[name] for name in state.slots]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trainable)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How resident memory grows over many fits and many predictions.
+
+python benchmarks/memory.py --fits 200 --architectures 200 --predictions 10000 --output memory.json
+
+fits small networks one after the other, of one architecture and then of one architecture each, to
+data of ever other lengths, and predicts one to ten images over and over. Prints the slope of a
+straight line through the process's resident memory, in MB per fit after the first 20, and in MB for
+all predictions after the first 1,000.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # silences TensorFlow's notes on the processor
+
+import numpy as np
+
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_megabytes() -> float:
+    """Return the memory that this process holds now (Linux)."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE / 2**20
+
+
+def readings(calls: Iterator[Callable[[], object]]) -> np.ndarray:
+    """Make the calls, and return the memory after each."""
+    values = []
+    for call in calls:
+        call()
+        values.append(resident_megabytes())
+    return np.array(values)
+
+
+def slope(values: np.ndarray) -> float:
+    """Fit a straight line, and return by how much it rises from one value to the next."""
+    return float(np.polyfit(np.arange(len(values)), values, 1)[0])
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fits", type=int, default=200)
+    parser.add_argument("--architectures", type=int, default=200)
+    parser.add_argument("--predictions", type=int, default=10_000)
+    parser.add_argument("--output", type=Path)
+    args = parser.parse_args()
+
+    X, y = load_fashion_mnist_sample("train")
+    X = X[:, ::2, ::2]
+
+    def fit(number: int, units: int) -> FashionCNNClassifier:
+        clf = FashionCNNClassifier((8, 16), (units,), epochs=1, random_state=number)
+        return clf.fit(X[: 256 + number], y[: 256 + number])
+
+    same = readings(lambda i=i: fit(i, 16).predict(X[:256]) for i in range(args.fits))
+    others = readings(
+        lambda i=i: fit(i, 17 + i).predict(X[:256]) for i in range(args.architectures)
+    )
+    clf = fit(0, 16)
+    predictions = readings(lambda n=i % 10 + 1: clf.predict(X[:n]) for i in range(args.predictions))
+
+    results = {
+        "MB per fit, one architecture": slope(same[20:]),
+        "MB per fit, one architecture each": slope(others[20:]),
+        "MB over all predictions": slope(predictions[1000:]) * len(predictions[1000:]),
+        "MB at the end": resident_megabytes(),
+    }
+    for name, value in results.items():
+        print(f"{name:36}{value:10.4f}")
+    if args.output:
+        args.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
