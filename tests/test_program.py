@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Programs are shared, few, bounded and safe in threads."""
 
+import io
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 from fashioncnn import FashionCNNClassifier, _program
 from fashioncnn._architecture import initial_weights
@@ -40,18 +42,24 @@ def traced(monkeypatch):
 def test_a_grid_of_rates_and_seeds_traces_once(images, small, fresh, traced):
     X, y = images
     for rate in (0.001, 0.003, 0.01, 0.03):
-        for seed in range(6):
+        for seed in range(10):
             clf = small(
                 learning_rate=rate,
+                learning_rate_schedule=("constant", "cosine", "one_cycle")[seed % 3],
+                weight_decay=seed / 10,
+                optimizer=("adam", "adamw")[seed % 2],
                 random_state=seed,
-                epochs=1,
+                epochs=1 + seed % 2,
                 batch_size=8 + seed,
-                label_smoothing=seed / 10,
+                label_smoothing=seed / 20,
                 class_weight={"up": 1 + seed},
+                early_stopping=seed > 4,
+                warm_start=seed > 6,
                 scaling=("standardize", "unit", None)[seed % 3],
                 loss=("categorical_crossentropy", "sparse_categorical_crossentropy")[seed % 2],
             )
             clf.fit(X[: 60 + seed], y[: 60 + seed]).predict(X)
+            clf.fit(X, y)
     (program,) = fresh()
     assert traced == [True, False]
     assert program.n_traces == 2
@@ -146,6 +154,66 @@ def test_fits_in_threads_equal_fits_in_turn(images, small, fresh):
         at_once = pool.map(lambda s: small(random_state=s).fit(X, y).predict_proba(X), range(4))
         for one, other in zip(in_turn, at_once, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_two_threads_fit_while_sixteen_predict(images, small, fitted, fresh):
+    X, y = images
+    in_turn = [small(random_state=seed, epochs=8).fit(X, y).predict_proba(X) for seed in (1, 2)]
+    expected = [fitted.predict_proba(X[:n]) for n in range(1, 17)]
+    barrier = threading.Barrier(18)
+    done = threading.Event()
+    unpickled = pickle.loads(pickle.dumps(fitted))
+
+    def fit(seed):
+        barrier.wait()
+        return [small(random_state=seed, epochs=8).fit(X, y).predict_proba(X) for _ in range(2)]
+
+    def predict(n):
+        barrier.wait()
+        results = []
+        while not done.is_set() or len(results) < 3:
+            results.append(unpickled.predict_proba(X[:n]))
+        return results
+
+    with ThreadPoolExecutor(18) as pool:
+        predictions = [pool.submit(predict, n) for n in range(1, 17)]
+        fits = [pool.submit(fit, seed) for seed in (1, 2)]
+        try:
+            fitted_at_once = [future.result() for future in fits]
+        finally:
+            done.set()
+    for alone, at_once in zip(in_turn, fitted_at_once, strict=True):
+        for result in at_once:
+            np.testing.assert_array_equal(result, alone)
+    for n, future in enumerate(predictions):
+        assert future.result()
+        for result in future.result():
+            np.testing.assert_array_equal(result, expected[n])
+
+
+def test_a_fit_inside_a_fit(images, small, monkeypatch):
+    X, y = images
+    outer, alone = small(epochs=3, verbose=2), small(epochs=3).fit(X, y)
+    inner = []
+
+    class Output(io.StringIO):
+        """A place where a fit calls back, as callbacks will: what it prints to."""
+
+        def write(self, text):
+            if text.startswith("Epoch"):
+                search = GridSearchCV(small(epochs=2), {"learning_rate": [0.01, 0.03]}, cv=2)
+                inner.append(search.fit(X, y).best_estimator_)
+            return super().write(text)
+
+    monkeypatch.setattr("sys.stdout", Output())
+    outer.fit(X, y)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(outer.predict_proba(X), alone.predict_proba(X))
+    assert outer.history_ == alone.history_
+    by_hand = small(epochs=2, learning_rate=inner[0].learning_rate).fit(X, y)
+    assert len(inner) == 3
+    for clf in inner:
+        np.testing.assert_array_equal(clf.predict_proba(X), by_hand.predict_proba(X))
 
 
 def test_idle_states_are_few(images, small, monkeypatch):
