@@ -77,8 +77,8 @@ def test_doctests(module):
     assert results.failed == 0
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def assert_same_but_for_rounding(output, expected):
@@ -90,17 +90,23 @@ def assert_same_but_for_rounding(output, expected):
         assert float(number) == pytest.approx(float(other), abs=0.03)
 
 
+def assert_prints(code, expected, folder):
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True
+    )
+    assert_same_but_for_rounding(result.stdout, expected)
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_readme_prints_what_it_says(number, tmp_path):
-    result = subprocess.run(
-        [sys.executable, "-c", blocks("python")[number]],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert_same_but_for_rounding(result.stdout, blocks("text")[number])
-    assert list(tmp_path.iterdir()) == []
+    assert_prints(blocks("python")[number], blocks("text")[number], tmp_path)
+
+
+@pytest.mark.parametrize("page", ["training.md", "scikit_learn.md"])
+def test_a_page_of_the_docs_prints_what_it_says(page, tmp_path):
+    text = (CHECKOUT / "docs" / page).read_text(encoding="utf-8")
+    assert_prints("\n".join(blocks("python", text)), "".join(blocks("text", text)), tmp_path)
 
 
 def test_readme_has_two_commands():
