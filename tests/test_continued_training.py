@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold, learning_curve
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fashioncnn import FashionCNNClassifier, PixelRangeWarning, load_fashion_mnist_sample
@@ -224,6 +225,19 @@ def test_a_piece_may_hold_one_class_or_one_image(images, small):
     assert clf.classes_.tolist() == CLASSES
     assert clf.predict_proba(X).shape == (90, 3)
     assert clf.n_iter_ == 3
+
+
+def test_a_learning_curve_by_pieces_equals_a_loop_by_hand(images, small):
+    X, y = images
+    folds = StratifiedKFold(3)
+    _, _, scores = learning_curve(
+        small(), X, y, cv=folds, train_sizes=[30, 60], exploit_incremental_learning=True
+    )
+    for i, (rows, held_out) in enumerate(folds.split(X, y)):
+        clf = small()
+        for j, piece in enumerate((rows[:30], rows[30:])):
+            clf.partial_fit(X[piece], y[piece], classes=CLASSES)
+            assert scores[j, i] == clf.score(X[held_out], y[held_out])
 
 
 def test_weights_are_taken_as_they_are(images, small):

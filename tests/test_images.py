@@ -55,7 +55,7 @@ def test_colour_patches_tell_their_picture():
 
 
 def test_channels_of_colour_differ():
-    X, y, X_test, y_test = colour_patches()
+    X, _, X_test, _ = colour_patches()
     swapped = np.concatenate([X, X[..., ::-1]]), np.repeat(["rgb", "bgr"], len(X))
     clf = FashionCNNClassifier((8, 16), epochs=20, random_state=0).fit(*swapped)
     test = np.concatenate([X_test, X_test[..., ::-1]]), np.repeat(["rgb", "bgr"], len(X_test))
