@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_consistent_length
 from fashioncnn._inputs import ImageShape, check_images, check_training_images
 from fashioncnn._labels import (
     absolute_weights,
+    check_classes,
     class_weights,
     codes_of,
-    codes_of_more,
+    codes_of_piece,
     combine_weights,
     encode_labels,
     refuse_balanced,
@@ -63,7 +64,7 @@ class Parts(NamedTuple):
     validation: Images | None
 
 
-def check_all(
+def check_fit_input(
     estimator: BaseEstimator,
     X: Any,
     y: Any,
@@ -101,7 +102,7 @@ def check_all(
     return data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
 
 
-def check_more(
+def check_partial_fit_input(
     estimator: BaseEstimator,
     X: Any,
     y: Any,
@@ -109,16 +110,16 @@ def check_more(
     sample_weight: Any,
     known: Known | None,
 ) -> TrainingData:
-    """Make every complaint about what `partial_fit` is given; see `check_all`.
+    """Make every complaint about what `partial_fit` is given; see `check_fit_input`.
 
     Weights stay as they are: those of other calls, to which they relate, are not known.
     """
-    _check_partial_fit_first_call(estimator, classes)
+    _check_partial_fit_first_call(estimator, None if classes is None else check_classes(classes))
     classes = estimator.classes_
     refuse_one_class(len(classes), "classes")
     refuse_balanced(estimator.class_weight)
     pixels, y, source_dtype, values = _check_images_and_labels(estimator, X, y, known)
-    codes = codes_of_more(y, classes)
+    codes = codes_of_piece(y, classes)
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = absolute_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
     return TrainingData(Images(pixels, codes, weights), source_dtype, values, classes, None)

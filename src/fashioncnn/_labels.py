@@ -92,7 +92,8 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
     unknown = unknown_labels(y, classes)
     if unknown:
         raise ValueError(
-            f"{name} has labels that y lacks: {unknown}. The classes of y are {classes.tolist()}."
+            f"{name} has labels that y lacks: {_some(unknown)}. The classes of y are "
+            f"{_some(classes.tolist())}."
         )
     return np.searchsorted(classes, y.astype(classes.dtype)).astype(np.int32)
 
@@ -102,17 +103,24 @@ def unknown_labels(y: np.ndarray, classes: np.ndarray) -> list[Any]:
     return sorted(set(y.tolist()) - set(classes.tolist()), key=str)
 
 
+def _some(labels: list[Any], most: int = 20) -> str:
+    """List labels for a message, which is not to run over pages."""
+    if len(labels) <= most:
+        return str(labels)
+    return f"{str(labels[:most])[:-1]}, ... and {len(labels) - most} more]"
+
+
 def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
     """Raise scikit-learn's sentence if a warm start meets classes other than before."""
     if set(classes.tolist()) != set(before.tolist()):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the previous call "
-            f"to fit. Previously got {before.tolist()}, `y` has {classes.tolist()}. Pass "
-            "warm_start=False to train a new network."
+            f"to fit. Previously got {_some(before.tolist())}, `y` has "
+            f"{_some(classes.tolist())}. Pass warm_start=False to train a new network."
         )
 
 
-def codes_of_more(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def codes_of_piece(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return the codes of labels that `partial_fit` is given.
 
     Raises
@@ -123,10 +131,27 @@ def codes_of_more(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     unknown = unknown_labels(_plain(y), classes)
     if unknown:
         raise ValueError(
-            f"`y` has classes not in `self.classes_`: {unknown}. `self.classes_` has "
-            f"{classes.tolist()}. Name all classes in the first call of partial_fit."
+            f"`y` has classes not in `self.classes_`: {_some(unknown)}. `self.classes_` has "
+            f"{_some(classes.tolist())}. Name all classes in the first call of partial_fit."
         )
     return codes_of(y, classes, "y")
+
+
+def check_classes(classes: Any) -> np.ndarray:
+    """Check the classes that `partial_fit` is told of.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no sequence of labels of one kind.
+    """
+    if np.ndim(classes) != 1:
+        raise ValueError(
+            "classes must be a sequence of labels, as np.unique(y) gives. Got "
+            f"{type(classes).__name__} of {np.ndim(classes)} dimensions."
+        )
+    classes = check_array(classes, ensure_2d=False, dtype=None, input_name="classes")
+    return _plain(classes, "classes")
 
 
 def refuse_balanced(class_weight: Any) -> None:

@@ -17,7 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from fashioncnn._architecture import ACTIVATIONS, Architecture
 from fashioncnn._checkpoint import Checkpoint, new_checkpoint
-from fashioncnn._data import Known, Parts, TrainingData, check_all, check_more, divide, undivided
+from fashioncnn._data import (
+    Known,
+    Parts,
+    TrainingData,
+    check_fit_input,
+    check_partial_fit_input,
+    divide,
+    undivided,
+)
 from fashioncnn._fitted import Compilation, FittedNetwork
 from fashioncnn._inputs import check_images
 from fashioncnn._outputs import log_softmax, softmax
@@ -397,7 +405,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         checked = copy.copy(self)  # scikit-learn's checks set attributes; self changes at the end
         previous = self._network if self.warm_start and self.__sklearn_is_fitted__() else None
         validation = X_val, y_val, sample_weight_val
-        data = check_all(checked, X, y, sample_weight, validation, self._known(previous))
+        data = check_fit_input(checked, X, y, sample_weight, validation, self._known(previous))
         architecture, start = self._start(data, previous)
         fraction = self.validation_fraction
         if fraction is None and self.early_stopping:
@@ -463,7 +471,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             self._validate_params()  # in every call, where _fit_context would in the first only
         checked = copy.copy(self)
         previous = self._network if self.__sklearn_is_fitted__() else None
-        data = check_more(checked, X, y, classes, sample_weight, self._known(previous))
+        data = check_partial_fit_input(checked, X, y, classes, sample_weight, self._known(previous))
         architecture, start = self._start(data, previous)
         once = {"epochs": 1, "learning_rate_schedule": "constant", "keep_slots": True}
         network = self._train(architecture, start, data, undivided(data), previous, **once)
