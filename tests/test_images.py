@@ -54,6 +54,7 @@ def test_colour_patches_tell_their_picture():
     assert clf.score(X_test, y_test) > 0.9  # 0.97 to 0.99
 
 
+@pytest.mark.slow
 def test_channels_of_colour_differ():
     X, _, X_test, _ = colour_patches()
     swapped = np.concatenate([X, X[..., ::-1]]), np.repeat(["rgb", "bgr"], len(X))
@@ -78,7 +79,10 @@ DEEP = {
     ("factor", "n", "params", "least"),  # the last: 0.74 to 0.78
     [
         (2, 1000, {"conv_stacks": (8, 16), "epochs": 5, "batch_size": 32}, 0.7),  # 0.78 to 0.82
-        (2, 1000, {**DEEP, "epochs": 8, "batch_size": 16}, 0.7),  # 0.80 to 0.82
+        pytest.param(
+            *(2, 1000, {**DEEP, "epochs": 8, "batch_size": 16}, 0.7),  # 0.80 to 0.82
+            marks=pytest.mark.slow,
+        ),
         (4, 500, {"conv_stacks": (8, 16), "pool_size": 4, "epochs": 6, "batch_size": 32}, 0.65),
     ],
     ids=["56", "56 deep", "112"],
