@@ -2,7 +2,6 @@
 """scikit-learn's meta-estimators on real images with names, each against a loop by hand."""
 
 from collections.abc import Callable
-from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -41,6 +40,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils.fixes import parse_version
+from sklearn.utils.parallel import Parallel, delayed
 
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
 
@@ -86,6 +86,30 @@ def routing(request):
     """Switch metadata routing off or on."""
     with sklearn.config_context(enable_metadata_routing=request.param):
         yield request.param
+
+
+BACKENDS = {"threads": "threading", "processes": "loky"}  # of two jobs; else one after the other
+
+
+def jobs_by(way):
+    """Let joblib run jobs in a way, until the context ends."""
+    return parallel_config(BACKENDS.get(way, "threading"), n_jobs=2 if way in BACKENDS else 1)
+
+
+@pytest.fixture(params=["in turn", *BACKENDS])
+def jobs(request):
+    """Let joblib run jobs in one of the ways."""
+    with jobs_by(request.param):
+        yield
+
+
+def in_a_job(function, *arguments):
+    """Call a function where joblib runs its jobs: a worker process has other threads than this one.
+
+    Sums are rounded by the number of threads, so both sides of a comparison must have as many.
+    """
+    (result,) = Parallel()([delayed(function)(*arguments)])
+    return result
 
 
 def network(**params):
@@ -315,18 +339,13 @@ def tuned_threshold(_, X, y, weight, X_test):
     return predict(shares, THRESHOLDS[scores.argmax()])
 
 
-# The network is so small that TensorFlow splits no sum among threads: a worker of loky, which has
-# one thread, gives the same bits.
-BACKENDS = {"threads": "threading", "processes": "loky"}
-
-
 def runs():
-    """List name, shape, and way of each run: every way where images are flat."""
+    """List name, shape, and way of each run: with a channel only the plain one."""
     for name, case in CASES.items():
         parallel = BACKENDS if "n_jobs" in case.make().get_params() else ()
         for shape in case.shapes:
-            ways = {"flat": (*case.weights, *parallel), "shaped": case.weights[-1:], "channel": ()}
-            for way in ("plain", *ways[shape]):
+            ways = (*case.weights, *parallel) if shape != "channel" else ()
+            for way in ("plain", *ways):
                 yield name, shape, way
 
 
@@ -339,14 +358,12 @@ def test_an_ensemble_equals_a_loop_by_hand(clothes, name, shape, way):
     if way == "unrouted" and name == "pipeline":
         weight_name = "network__sample_weight"
     given = {weight_name: weight} if way in case.weights else {}
-    with (
-        sklearn.config_context(enable_metadata_routing=way == "routed"),
-        parallel_config(BACKENDS.get(way, "threading"), n_jobs=2 if way in BACKENDS else 1),
-    ):
-        fitted = case.make().fit(X, y, **given)
-        response = joined(getattr(fitted, case.response)(X_test))
-    by_hand = joined(case.by_hand(fitted, X, y, weight if given else None, X_test))
-    np.testing.assert_array_equal(response, by_hand)
+    with jobs_by(way):
+        with sklearn.config_context(enable_metadata_routing=way == "routed"):
+            fitted = case.make().fit(X, y, **given)
+            response = in_a_job(getattr(fitted, case.response), X_test)
+        by_hand = in_a_job(case.by_hand, fitted, X, y, weight if given else None, X_test)
+    np.testing.assert_array_equal(joined(response), joined(by_hand))
     assert np.mean(fitted.predict(X_test) == y_test) > 0.85  # 0.89 to 0.95
 
 
@@ -356,19 +373,27 @@ def joined(response):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cross_validation_equals_a_loop_by_hand(clothes, routing, shape):
+def test_cross_validation_equals_a_loop_by_hand(clothes, routing, jobs, shape):
     X, y, weight, X_test, _ = clothes.seen_as(shape)
     given = {"params": {"sample_weight": weight}, "cv": FOLDS}
     results = cross_validate(network(), X, y, return_estimator=True, **given)
     probabilities = cross_val_predict(network(), X, y, method="predict_proba", **given)
-    for i, (rows, held_out) in enumerate(FOLDS.split(X, y)):
-        clf = trained(X, y, weight, rows)
-        score = clf.score(X[held_out], y[held_out], weight[held_out] if routing else None)
+    by_hand = in_a_job(folds_by_hand, X, y, weight, routing)
+    for i, (clf, held_out, score, probabilities_by_hand) in enumerate(by_hand):
         assert results["test_score"][i] == score > 0.7
-        np.testing.assert_array_equal(probabilities[held_out], clf.predict_proba(X[held_out]))
+        np.testing.assert_array_equal(probabilities[held_out], probabilities_by_hand)
         np.testing.assert_array_equal(
             results["estimator"][i].predict_proba(X_test), clf.predict_proba(X_test)
         )
+
+
+def folds_by_hand(X, y, weight, weigh_scores):
+    folds = []
+    for rows, held_out in FOLDS.split(X, y):
+        clf = trained(X, y, weight, rows)
+        score = clf.score(X[held_out], y[held_out], weight[held_out] if weigh_scores else None)
+        folds.append((clf, held_out, score, clf.predict_proba(X[held_out])))
+    return folds
 
 
 def losses_by_hand(X, y, weight=None, weight_of_loss=None, size=None, **params):
@@ -382,12 +407,12 @@ def losses_by_hand(X, y, weight=None, weight_of_loss=None, size=None, **params):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_learning_curve_equals_a_loop_by_hand(clothes, routing, shape):
+def test_a_learning_curve_equals_a_loop_by_hand(clothes, routing, jobs, shape):
     X, y, weight, _, _ = clothes.seen_as(shape)
     given = {"params": {"sample_weight": weight}, "cv": FOLDS, "scoring": scorer("neg_log_loss")}
     sizes, _, scores = learning_curve(network(), X, y, train_sizes=[30, 120], **given)
     small, large = (
-        losses_by_hand(X, y, weight, weight if routing else None, size) for size in sizes
+        in_a_job(losses_by_hand, X, y, weight, weight if routing else None, size) for size in sizes
     )
     np.testing.assert_array_equal(-scores, [small, large])
     assert max(large) < min(small)
@@ -406,25 +431,20 @@ SEARCHES = {
 }
 
 
+def losses_of_each(X, y, candidates):
+    return [losses_by_hand(X, y, **params) for params in candidates]
+
+
 def losses_of(search):
     return -np.column_stack([search.cv_results_[f"split{i}_test_score"] for i in range(2)])
 
 
-@pytest.fixture(scope="module")
-def losses_of_params(clothes):
-    """Give a function that remembers the losses by hand, which do not depend on the search."""
-    return cache(lambda **params: losses_by_hand(clothes.X, clothes.y, **params))
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-@pytest.mark.parametrize("backend", BACKENDS.values())
 @pytest.mark.parametrize("kind", SEARCHES)
-def test_a_search_equals_a_loop_by_hand(clothes, losses_of_params, kind, backend, n_jobs):
+def test_a_search_equals_a_loop_by_hand(clothes, jobs, kind):
     for shape in ("flat", "shaped"):
         X, y, _, X_test, y_test = clothes.seen_as(shape)
-        with parallel_config(backend):
-            search = SEARCHES[kind]().set_params(n_jobs=n_jobs).fit(X, y)
-        by_hand = [losses_of_params(**params) for params in search.cv_results_["params"]]
+        search = SEARCHES[kind]().fit(X, y)
+        by_hand = in_a_job(losses_of_each, X, y, search.cv_results_["params"])
         np.testing.assert_array_equal(losses_of(search), by_hand)
         best = trained(X, y, **search.best_params_)
         np.testing.assert_array_equal(search.predict_proba(X_test), best.predict_proba(X_test))
@@ -446,14 +466,15 @@ def test_weights_in_a_search(clothes, routing, kind):
     np.testing.assert_array_equal(search.predict_proba(X_test), best.predict_proba(X_test))
 
 
-def test_halving_gives_the_better_half_twice_the_epochs(clothes, losses_of_params):
-    search = SEARCHES["halving"]().fit(clothes.X, clothes.y)
+def test_halving_gives_the_better_half_twice_the_epochs(clothes):
+    X, y = clothes.X, clothes.y
+    search = SEARCHES["halving"]().fit(X, y)
     assert search.n_resources_ == [1, 2, 4]
     tried, candidates = [], list(ParameterGrid(GRID))
     for epochs in (1, 2, 4):
         candidates = [params | {"epochs": epochs} for params in candidates]
         tried += candidates
-        candidates.sort(key=lambda params: sum(losses_of_params(**params)))
+        candidates.sort(key=lambda params: sum(losses_by_hand(X, y, **params)))
         candidates = candidates[: len(candidates) // 2]
     assert sorted(search.cv_results_["params"], key=str) == sorted(tried, key=str)
     assert search.best_params_ == tried[-1]
@@ -487,21 +508,28 @@ def test_a_frozen_network_is_not_trained_again(clothes, routing, shape):
     assert frozen.score(X_test, y_test) > 0.8
 
 
-def test_permutation_importance_equals_a_loop_by_hand(clothes):
+def test_permutation_importance_equals_a_loop_by_hand(clothes, jobs):
     X, y, _, X_test, y_test = clothes.seen_as("flat")
     clf = trained(X, y)
     result = permutation_importance(clf, X_test, y_test, n_repeats=2, random_state=0)
-    score, seed = clf.score(X_test, y_test), np.random.RandomState(0).randint(2**31)
-    for column in range(49):
-        random, order, permuted = np.random.RandomState(seed), np.arange(300), X_test.copy()
-        for importance in result.importances[column]:
-            random.shuffle(order)
-            permuted[:, column] = permuted[order, column]
-            assert importance == score - clf.score(permuted, y_test)
+    scores = in_a_job(permuted_scores, clf, X_test, y_test)
+    np.testing.assert_array_equal(result.importances, clf.score(X_test, y_test) - scores)
     assert result.importances_mean.max() > 0.02
 
 
-def test_sequential_feature_selection_equals_a_loop_by_hand(clothes):
+def permuted_scores(clf, X, y, n_repeats=2):
+    seed = np.random.RandomState(0).randint(2**31)
+    scores = np.empty((X.shape[1], n_repeats))
+    for column in range(X.shape[1]):
+        random, order, permuted = np.random.RandomState(seed), np.arange(len(X)), X.copy()
+        for repeat in range(n_repeats):
+            random.shuffle(order)
+            permuted[:, column] = permuted[order, column]
+            scores[column, repeat] = clf.score(permuted, y)
+    return scores
+
+
+def test_sequential_feature_selection_equals_a_loop_by_hand(clothes, jobs):
     X, y = clothes.X[:, ::2, 3], clothes.y  # four pixels of the middle column
     selector = SequentialFeatureSelector(
         network(), n_features_to_select=2, scoring="neg_log_loss", cv=FOLDS
