@@ -6,12 +6,11 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import keras
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from fashioncnn import FashionCNNClassifier, _program
+from fashioncnn import FashionCNNClassifier, _program, _steps
 from fashioncnn._architecture import initial_weights
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._parameters import build_architecture
@@ -29,13 +28,13 @@ def fresh(monkeypatch):
 def traced(monkeypatch):
     """Record the network's runs on symbols: every one is a trace of a compiled function."""
     calls = []
-    original = keras.Model.stateless_call
+    original = _steps._call
 
-    def stateless_call(self, *args, **kwargs):
-        calls.append(kwargs["training"])
-        return original(self, *args, **kwargs)
+    def call(network, weights, images, training=None):
+        calls.append(training is not None)
+        return original(network, weights, images, training)
 
-    monkeypatch.setattr(keras.Model, "stateless_call", stateless_call)
+    monkeypatch.setattr(_steps, "_call", call)
     return calls
 
 

@@ -94,7 +94,7 @@ def test_no_tag_excuses():
 def test_weight_k_equals_k_copies_in_loss_and_gradient():
     import tensorflow as tf
 
-    from fashioncnn._steps import _call, cross_entropy
+    from fashioncnn._steps import Training, _call, cross_entropy
 
     params = FashionCNNClassifier((4,), (), conv_dropout=0).get_params()
     architecture = build_architecture(params, (5, 5, 1), 3)
@@ -109,7 +109,7 @@ def test_weight_k_equals_k_copies_in_loss_and_gradient():
         values = {name: tf.constant(value) for name, value in weights.items()}
         with tf.GradientTape() as tape:
             tape.watch(list(values.values()))
-            logits, _ = _call(network, values, tf.constant(images), dropout=(0, 0))
+            logits, _ = _call(network, values, tf.constant(images), Training(0, 0, None))
             losses = cross_entropy(logits, tf.constant(codes), 0.1)
             loss = tf.reduce_sum(losses * row_weights) / row_weights.sum()
         return loss.numpy(), [g.numpy() for g in tape.gradient(loss, list(values.values()))]

@@ -18,7 +18,7 @@ from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._parameters import build_architecture
 from fashioncnn._program import Program
 from fashioncnn._split import split_rows
-from fashioncnn._steps import TrainingState, cross_entropy
+from fashioncnn._steps import Training, TrainingState, _call, _padded, cross_entropy
 from fashioncnn._training import (
     Settings,
     _Progress,
@@ -119,19 +119,32 @@ def test_training_is_a_loop_of_keras_steps(
     model.set_weights(list(start.weights.values()))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     rate = 0.01 if schedule == "constant" else keras.optimizers.schedules.CosineDecay(0.01, 6)
-    model.compile(OPTIMIZERS[optimizer].to_keras(rate, weight_decay), loss)
+    model.compile(OPTIMIZERS[optimizer].to_keras(rate, weight_decay), loss, metrics=["accuracy"])
     for epoch in range(2):
         order = np.random.default_rng([start.seeds.order, epoch]).permutation(rows)
-        total = 0.0
+        totals = np.zeros(2)
         for first in range(0, 35, 16):
             batch = order[first : first + 16]
             model.reset_metrics()
-            total += len(batch) * model.train_on_batch(
+            loss_and_accuracy = model.train_on_batch(
                 pixels[batch], np.eye(3)[codes[batch]], sample_weight=weights[batch]
             )
-        assert trained.history["loss"][epoch] == pytest.approx(total / 35, rel=1e-4)
+            totals += len(batch) * np.array(loss_and_accuracy)
+        of_epoch = [trained.history[name][epoch] for name in ("loss", "accuracy")]
+        assert of_epoch == pytest.approx(totals / 35, rel=1e-4)
     for ours, theirs in zip(trained.weights.values(), model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_batches_have_few_sizes():
+    sizes = set()
+    for n in range(1, 129):
+        rows, is_real = (tensor.numpy() for tensor in _padded(tf.range(5, 5 + n), 128))
+        sizes.add(len(rows))
+        assert rows[is_real == 1].tolist() == list(range(5, 5 + n))
+        assert set(rows[is_real == 0]) <= set(range(5, 5 + n))
+    assert sizes == {32, 64, 96, 128}
+    assert [len(_padded(tf.range(n), 5)[0]) for n in range(1, 6)] == [2, 2, 4, 4, 5]
 
 
 def probabilities(clf, images, **fit_params):
@@ -184,8 +197,6 @@ def test_dropout_acts_in_training_only(images, small):
 
 
 def test_dropout_differs_from_step_to_step_and_layer_to_layer():
-    from fashioncnn._steps import _call
-
     clf = FashionCNNClassifier((1,), (), pool_size=1, kernel_size=1, conv_dropout=0.5)
     architecture = build_architecture(clf.get_params(), (40, 40, 1), 2)
     network = Program(architecture)._network
@@ -194,7 +205,8 @@ def test_dropout_differs_from_step_to_step_and_layer_to_layer():
     weights["predictions/kernel"][:] = 1
 
     def n_kept(seed, step):
-        logits, _ = _call(network, weights, tf.ones((1, 40, 40, 1)), dropout=(seed, step))
+        training = Training(seed, step, tf.ones(1))
+        logits, _ = _call(network, weights, tf.ones((1, 40, 40, 1)), training)
         return round(float(logits[0, 0]) / 2)
 
     kept = [n_kept(seed, step) for seed in (1, 2) for step in range(20)]

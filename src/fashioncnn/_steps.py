@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The graph of a forward pass and of training steps, as functions of weights that are arguments.
 
-The network is a Keras model used as a description: `Model.stateless_call` runs it on any values of
-its weights. Only functions of this module are traced.
+The network is a Keras model used as a description: its layers are called one by one, within a scope
+that gives them any values of its weights. Only functions of this module are traced.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fashioncnn._architecture import Weights
 from fashioncnn._backend import keras, tf
@@ -92,7 +92,8 @@ def trace_training(
 
     - ``weights`` and ``slots`` of a TrainingState, which it changes;
     - ``data``: pixels, codes and weights that rows point into;
-    - ``rows``: int32, the batches one after the other, of which the last may be smaller;
+    - ``rows``: int32, the batches one after the other, of which the last may be smaller. It is
+      padded, which counts in nothing, since oneDNN compiles kernels for every size of batch;
     - ``settings``: see `_SETTINGS`; ``rates``: the learning rate of each step;
     - ``counts``: how many steps dropout has seen before, and how many the optimizer;
     - ``totals``: the sum of weight times loss, float64, and how many rows the network classified
@@ -114,13 +115,13 @@ def trace_training(
         n_steps = (tf.size(rows) + size - 1) // size
 
         def body(index: Any, loss: Any, n_correct: Any) -> tuple[Any, Any, Any]:
-            batch_rows = rows[index * size : (index + 1) * size]
+            batch_rows, is_real = _padded(rows[index * size : (index + 1) * size], size)
             batch = [tf.gather(array, batch_rows) for array in data]
             batch_loss, batch_correct = _training_step(
                 network,
                 optimizer,
                 TrainingState(weights, slots),
-                batch,
+                (*batch, is_real),
                 {**settings, "learning_rate": rates[index]},
                 (counts[0] + index, counts[1] + index),
             )
@@ -152,6 +153,14 @@ def _specs(image_shape: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
     return data, rows, settings, rates, counts, totals
 
 
+def _padded(rows: Any, size: Any) -> tuple[Any, Any]:
+    """Repeat rows up to the next quarter of a batch's size; say by 1 and 0 which are real."""
+    n_real, quarter = tf.size(rows), (size + 3) // 4
+    n_rows = tf.minimum(size, (n_real + quarter - 1) // quarter * quarter)
+    places = tf.range(n_rows)
+    return tf.gather(rows, places % n_real), tf.cast(places < n_real, tf.float32)
+
+
 # Beside scale and offset, of one value per channel each.
 _SETTINGS = {
     "batch_size": tf.int32,
@@ -179,7 +188,8 @@ def _training_step(
     counts: tuple[Any, Any],
 ) -> tuple[Any, Any]:
     """Take one step; return the batch's sum of weight times loss, and its number of hits."""
-    pixels, codes, row_weights = batch
+    pixels, codes, row_weights, is_real = batch
+    shares = is_real / tf.reduce_sum(is_real)
     dropout_step, optimizer_step = counts
     images = _scaled(pixels, settings["scale"], settings["offset"])
     values = state.values()
@@ -189,10 +199,10 @@ def _training_step(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trainable)
         logits, statistics = _call(
-            network, values, images, dropout=(settings["dropout_seed"], dropout_step)
+            network, values, images, Training(settings["dropout_seed"], dropout_step, shares)
         )
         losses = row_weights * cross_entropy(logits, codes, settings["label_smoothing"])
-        loss = tf.reduce_mean(losses)
+        loss = tf.reduce_sum(losses * shares)
     gradients = tape.gradient(loss, trainable)
     rate, weight_decay = settings["learning_rate"], settings["weight_decay"]
     for (name, slots), gradient in zip(state.slots.items(), gradients, strict=True):
@@ -202,8 +212,9 @@ def _training_step(
         optimizer.apply(weight, slots, gradient, rate, optimizer_step)
     for name, value in statistics.items():
         state.weights[name].assign(value)
-    hits = tf.argmax(logits, axis=1, output_type=tf.int32) == codes
-    return tf.cast(tf.reduce_sum(losses), tf.float64), tf.reduce_sum(tf.cast(hits, tf.int32))
+    hits = is_real * tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == codes, tf.float32)
+    total = tf.cast(tf.reduce_sum(losses * is_real), tf.float64)
+    return total, tf.cast(tf.reduce_sum(hits), tf.int32)
 
 
 def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:
@@ -221,36 +232,65 @@ def _scaled(pixels: Any, scale: Any, offset: Any) -> Any:
     return tf.cast(pixels, tf.float32) * scale + offset
 
 
-def _call(
-    network: keras.Model, weights: Tensors, images: Any, dropout: tuple[Any, Any] | None = None
-) -> tuple[Any, Tensors]:
-    """Run the network on given weights; return logits, and the new values of moving statistics.
+class Training(NamedTuple):
+    """How a network runs in training."""
 
-    With `dropout`, a pair of seed and step, the network runs as in training: every dropout layer
-    gets a random state of its own for each step.
-    """
-    layers_with_state = [
-        variable for variable in network.non_trainable_variables if _is_random_state(variable)
-    ]
-    seed, step = dropout or (0, 0)
-    random_states = {
-        variable.path: tf.cast(tf.stack([seed, step * len(layers_with_state) + number]), tf.uint32)
-        for number, variable in enumerate(layers_with_state)
-    }
-    values = {**weights, **random_states}
-    logits, others = network.stateless_call(
-        [values[variable.path] for variable in network.trainable_variables],
-        [values[variable.path] for variable in network.non_trainable_variables],
-        images,
-        training=dropout is not None,
-    )
+    dropout_seed: Any
+    dropout_step: Any  # of each, every dropout layer has a random state of its own
+    shares: Any  # (n,): of each row in the statistics of batch normalisation
+
+
+def _call(
+    network: keras.Model, weights: Tensors, images: Any, training: Training | None = None
+) -> tuple[Any, Tensors]:
+    """Run the network on given weights; return logits, and the new values of moving statistics."""
+    values = {**weights, **_random_states(network, training)}
+    mapping = [(variable, values[variable.path]) for variable in network.variables]
+    with keras.StatelessScope(mapping) as scope:
+        tensor = images
+        for layer in network.layers[1:]:
+            tensor = _call_layer(layer, tensor, training)
     statistics = {
-        weight_name(variable): value
-        for variable, value in zip(network.non_trainable_variables, others, strict=True)
+        weight_name(variable): scope.get_current_value(variable)
+        for variable in network.non_trainable_variables
         if not _is_random_state(variable)
     }
-    return logits, statistics
+    return tensor, statistics
+
+
+def _random_states(network: keras.Model, training: Training | None) -> Tensors:
+    paths = [variable.path for variable in network.variables if _is_random_state(variable)]
+    seed, step = (training.dropout_seed, training.dropout_step) if training else (0, 0)
+    return {
+        path: tf.cast(tf.stack([seed, step * len(paths) + number]), tf.uint32)
+        for number, path in enumerate(paths)
+    }
 
 
 def _is_random_state(variable: keras.Variable) -> bool:
     return str(variable.path).endswith("seed_generator_state")
+
+
+def _call_layer(layer: keras.layers.Layer, inputs: Any, training: Training | None) -> Any:
+    if isinstance(layer, keras.layers.Dropout):
+        return layer(inputs, training=training is not None)
+    if isinstance(layer, keras.layers.BatchNormalization) and training:
+        return _normalize(layer, inputs, training.shares)
+    return layer(inputs)
+
+
+def _normalize(layer: keras.layers.BatchNormalization, inputs: Any, shares: Any) -> Any:
+    """Do what the layer does in training, with statistics in which rows have shares."""
+
+    def mean_of(values: Any) -> Any:
+        of_pixels = tf.linalg.matvec(
+            tf.reshape(values, (tf.shape(values)[0], -1)), shares, transpose_a=True
+        )
+        return tf.reduce_mean(tf.reshape(of_pixels, (-1, values.shape[-1])), axis=0)
+
+    mean = mean_of(inputs)
+    variance = mean_of(tf.square(inputs - mean))
+    for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(moving * layer.momentum + value * (1 - layer.momentum))
+    gamma, beta = layer.gamma.value, layer.beta.value
+    return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, layer.epsilon)
