@@ -14,7 +14,7 @@ import argparse
 import gc
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # silences TensorFlow's notes on the processor
@@ -31,15 +31,15 @@ def resident_megabytes() -> float:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE / 2**20
 
 
-def readings(calls: Iterator[Callable[[], object]], *, collect: bool = False) -> np.ndarray:
-    """Make the calls, and return the memory after each."""
-    values = []
-    for call in calls:
-        call()
+def readings(call: Callable[[int], object], n_calls: int, *, collect: bool = False) -> np.ndarray:
+    """Call with 0, 1, ..., and return the memory after each call."""
+    values = np.full(n_calls, np.nan)  # that are there from the start, and do not grow
+    for number in range(n_calls):
+        call(number)
         if collect:
             gc.collect()
-        values.append(resident_megabytes())
-    return np.array(values)
+        values[number] = resident_megabytes()
+    return values
 
 
 def slope(values: np.ndarray) -> float:
@@ -63,13 +63,10 @@ def main() -> None:
         clf = FashionCNNClassifier((8, 16), (units,), epochs=1, random_state=number)
         return clf.fit(X[: 256 + number], y[: 256 + number])
 
-    same = readings(lambda i=i: fit(i, 16).predict(X[:256]) for i in range(args.fits))
-    others = readings(
-        (lambda i=i: fit(i, 17 + i).predict(X[:256]) for i in range(args.architectures)),
-        collect=True,
-    )
+    same = readings(lambda i: fit(i, 16).predict(X[:256]), args.fits)
+    others = readings(lambda i: fit(i, 17 + i).predict(X[:256]), args.architectures, collect=True)
     clf = fit(0, 16)
-    predictions = readings(lambda n=i % 10 + 1: clf.predict(X[:n]) for i in range(args.predictions))
+    predictions = readings(lambda i: clf.predict(X[: i % 10 + 1]), args.predictions)
 
     results = {
         "MB per fit, one architecture": slope(same[20:]),
