@@ -3,11 +3,12 @@
 
 python benchmarks/memory.py --fits 200 --architectures 200 --predictions 10000 --output memory.json
 
-fits small networks one after the other, of one architecture and then of one architecture each, to
-data of ever other lengths, and predicts one to ten images over and over. Prints the slope of a
-straight line through the process's resident memory, in MB per fit after the first 20, and in MB for
-all predictions after the first 1,000. Programs of TensorFlow refer to themselves, so that Python
-frees them when it next collects garbage: before each reading of architectures it is made to.
+fits small networks one after the other, of one architecture, to data of ever other lengths of some
+hundreds and then of less than a batch, and of one architecture each; and predicts one to ten images
+over and over. Prints the slope of a straight line through the process's resident memory, in MB per
+fit after the first 20, and in MB for all predictions after the first 1,000. Programs of TensorFlow
+refer to themselves, so that Python frees them when it next collects garbage: before each reading of
+architectures it is made to.
 """
 
 import argparse
@@ -59,18 +60,22 @@ def main() -> None:
     X, y = load_fashion_mnist_sample("train")
     X = X[:, ::2, ::2]
 
-    def fit(number: int, units: int) -> FashionCNNClassifier:
-        clf = FashionCNNClassifier((8, 16), (units,), epochs=1, random_state=number)
-        return clf.fit(X[: 256 + number], y[: 256 + number])
+    def fit(n_images: int, units: int) -> FashionCNNClassifier:
+        clf = FashionCNNClassifier((8, 16), (units,), epochs=1, random_state=0)
+        return clf.fit(X[:n_images], y[:n_images])
 
-    same = readings(lambda i: fit(i, 16).predict(X[:256]), args.fits)
-    others = readings(lambda i: fit(i, 17 + i).predict(X[:256]), args.architectures, collect=True)
-    clf = fit(0, 16)
+    same = readings(lambda i: fit(256 + i, 16).predict(X[:256]), args.fits)
+    few = readings(lambda i: fit(20 + i % 108, 16).predict(X[:256]), args.fits)
+    others = readings(
+        lambda i: fit(256 + i, 17 + i).predict(X[:256]), args.architectures, collect=True
+    )
+    clf = fit(256, 16)
     predictions = readings(lambda i: clf.predict(X[: i % 10 + 1]), args.predictions)
 
     results = {
-        "MB per fit, one architecture": slope(same[20:]),
-        "MB per fit, one architecture each": slope(others[20:]),
+        "MB per fit": slope(same[20:]),
+        "MB per fit of less than a batch": slope(few[20:]),
+        "MB per fit of another architecture": slope(others[20:]),
         "MB over all predictions": slope(predictions[1000:]) * len(predictions[1000:]),
         "MB at the end": resident_megabytes(),
     }

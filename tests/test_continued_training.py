@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, learning_curve
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -115,10 +116,22 @@ def test_rates_batches_and_dropout_may_change(images, small):
 
 def test_more_data_of_the_same_kind(images, small):
     X, y = images
-    clf = small(epochs=5, warm_start=True).fit(X[:45], y[:45])
-    first = clf.score(X, y)
-    assert clf.set_params(epochs=10).fit(X[45:], y[45:]).score(X, y) > first
+    clf = small(epochs=2, warm_start=True).fit(X[:45], y[:45])
+    first = log_loss(y, clf.predict_proba(X))
+    clf.set_params(epochs=10).fit(X[45:], y[45:])
+    assert log_loss(y, clf.predict_proba(X)) < first
     assert clf._network.pixel_range.high == X.max()
+
+
+@pytest.mark.parametrize("scaling", ["standardize", "unit"])
+def test_the_scaling_of_the_first_fit_stays(images, small, scaling):
+    X, y = images
+    clf = small(epochs=1, warm_start=True, scaling=scaling).fit(X[:45], y[:45])
+    first = clf._network.scaling
+    darker = X[45:].astype(np.uint16) // 2  # which alone would be scaled otherwise
+    assert clf.fit(darker, y[45:])._network.scaling == first
+    assert clf.partial_fit(darker, y[45:])._network.scaling == first
+    assert clf.set_params(warm_start=False).fit(darker, y[45:])._network.scaling != first
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from fashioncnn._training import best_epoch
         ([math.inf, 3, 2, 2.5, 1.9], 0.2, 2),
         ([math.inf, 3, 2.9, 2.8, 2.7], 0.25, 4),  # small steps add up
         ([2, 3, 2.5], 0, 0),  # the start was better
+        ([math.nan, 3, 2, 2.5], 0, 2),  # there was no start, or an infinite one
     ],
 )
 def test_best_epoch(losses, tol, best):
@@ -36,7 +37,8 @@ def noisy(images):
 
 def test_it_stops_and_restores_the_best_epoch(noisy, small):
     settings = {"learning_rate": 0.03, "conv_dropout": 0, "dense_dropout": 0}
-    clf = small(early_stopping=True, epochs=60, n_iter_no_change=4, **settings).fit(*noisy)
+    clf = small(early_stopping=True, epochs=60, n_iter_no_change=4, tol=0.0, **settings)
+    clf.fit(*noisy)
     losses = clf.history_["val_loss"]
     assert 1 < clf.best_epoch_ < clf.n_iter_ < 60
     assert clf.n_iter_ == clf.best_epoch_ + 4 == len(losses)

@@ -1,21 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Labels to codes, and the weights of classes and samples."""
+"""Labels to codes."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from sklearn.utils import compute_class_weight
 
-from fashioncnn._labels import (
-    class_weights,
-    codes_of,
-    combine_weights,
-    encode_labels,
-    refuse_one_hot,
-    sample_weights,
-    scale_to_mean_one,
-)
+from fashioncnn._labels import codes_of, encode_labels, refuse_one_hot
 
 
 @pytest.mark.parametrize(
@@ -100,86 +91,3 @@ def test_codes_of_known_classes():
 def test_bad_labels_of_validation_data_are_named(y, error, message):
     with pytest.raises(error, match=message):
         codes_of(y, np.array([0.0, 1.0]), "y_val")
-
-
-def test_class_weights():
-    y = np.array(["a"] * 6 + ["b"] * 3 + ["c"])
-    classes, codes = encode_labels(y)
-    assert class_weights(None, classes, codes).tolist() == [1, 1, 1]
-    for dtype in (float, np.float16, np.float32):
-        weights = {"a": dtype(2), "c": dtype(0.5)}
-        assert class_weights(weights, classes, codes).tolist() == [2, 1, 0.5]
-    np.testing.assert_allclose(
-        class_weights("balanced", classes, codes),
-        compute_class_weight("balanced", classes=classes, y=y),
-    )
-    with pytest.warns(UserWarning, match=r"labels that y lacks: \['z'\]"):
-        assert class_weights({"z": 9}, classes, codes).tolist() == [1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    "weight", [-1, np.nan, np.inf, np.float32("inf"), 10**400, "a", "2", [1, 2], None]
-)
-def test_class_weights_are_finite_numbers_and_not_negative(weight):
-    with pytest.raises(ValueError, match="class_weight must be finite numbers and not negative"):
-        class_weights({0: weight}, np.array([0, 1]), np.array([0, 1]))
-
-
-X = np.zeros((4, 2))
-
-
-@pytest.mark.parametrize(
-    ("weights", "expected"),
-    [
-        (None, [1, 1, 1, 1]),
-        (2, [2, 2, 2, 2]),
-        ([1, 2, 3, 0], [1, 2, 3, 0]),
-        (pd.Series([1, 2, 3, 4], index=[7, 8, 9, 1]), [1, 2, 3, 4]),
-        (np.array([0, 0, 0, 1], bool), [0, 0, 0, 1]),
-    ],
-    ids=["None", "scalar", "list", "Series", "bool"],
-)
-def test_sample_weights(weights, expected):
-    assert sample_weights(weights, X).tolist() == expected
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ([1, 2, 3], r"sample_weight\.shape == \(3,\), expected \(4,\)!"),
-        (np.ones((4, 1)), "Sample weights must be 1D array or scalar"),
-        ([1, -1, 1, 1], "Negative values in data passed to `sample_weight`"),
-        ([0, 0, 0, 0], "must contain at least one non-zero number"),
-        ([1, np.nan, 1, 1], "Input sample_weight contains NaN"),
-        ([1, np.inf, 1, 1], "Input sample_weight contains infinity"),
-        (["a", "b", "c", "d"], "could not convert string to float"),
-        (np.nan, "Input sample_weight contains NaN"),
-        (np.inf, "Input sample_weight contains NaN or infinity"),
-        ([10**400, 1, 1, 1], "Input sample_weight contains a value too large"),
-    ],
-)
-def test_bad_sample_weights(weights, message):
-    with pytest.raises(ValueError, match=message):
-        sample_weights(weights, X)
-
-
-@pytest.mark.parametrize("weights", [[1, 2, 3], [1, -1, 1, 1], [1, np.nan, 1, 1], np.inf])
-def test_weights_of_validation_data_are_named(weights):
-    with pytest.raises(ValueError, match="sample_weight_val"):
-        sample_weights(weights, X, "sample_weight_val")
-
-
-def test_weights_multiply_without_overflow():
-    with np.errstate(all="raise"):
-        product = combine_weights(np.array([1e308, 5e307, 0]), np.array([1e300, 2e300, 1e300]))
-    np.testing.assert_allclose(product, [0.5, 0.5, 0])
-    assert combine_weights(np.zeros(2), np.ones(2)).tolist() == [0, 0]
-
-
-def test_weights_are_scaled_to_mean_one():
-    weights = scale_to_mean_one(np.array([1.0, 2.0, 0.0, 5.0]), "training part")
-    assert weights.dtype == np.float32
-    np.testing.assert_allclose(weights, [0.5, 1, 0, 2.5])
-    np.testing.assert_allclose(scale_to_mean_one(np.array([1e308] * 9), "training part"), 1)
-    with pytest.raises(ValueError, match="weights of the validation part are zero"):
-        scale_to_mean_one(np.zeros(3), "validation part")

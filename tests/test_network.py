@@ -110,6 +110,17 @@ def test_program_computes_what_keras_does(params):
     np.testing.assert_allclose(logits, model(images), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+def test_model_is_compiled_with_the_optimizer(images, small, name):
+    clf = small(optimizer=name, learning_rate=0.02, weight_decay=0.1, epochs=1).fit(*images)
+    optimizer = clf.model_.optimizer
+    assert type(optimizer).__name__.lower() == name
+    assert float(optimizer.learning_rate) == pytest.approx(0.02)
+    assert optimizer.weight_decay == 0.1
+    decaying = [v.name for v in clf.model_.weights if optimizer._use_weight_decay(v)]
+    assert set(decaying) == {"kernel"}
+
+
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
 @pytest.mark.parametrize("scaling", ["standardize", "unit", None])
 def test_model_agrees_with_the_classifier(images, small, loss, scaling):

@@ -30,7 +30,7 @@ def test_steps_equal_those_of_keras(name, weight_decay):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_only_kernels_decay(name):
+def test_in_keras_too_only_kernels_decay(name):
     optimizer = OPTIMIZERS[name].to_keras(0.1, 0.5)
     variables = [keras.Variable([1.0], name=v) for v in ("kernel", "bias", "gamma", "beta")]
     optimizer.apply([tf.zeros(1)] * 4, variables)

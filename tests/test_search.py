@@ -66,6 +66,7 @@ def n_threads_of_a_worker(clf, X, y):
 @pytest.mark.parametrize(("chosen", "n_threads"), [(None, 1), ("2", 0)])
 def test_a_worker_has_the_threads_that_joblib_grants(images, small, monkeypatch, chosen, n_threads):
     X, y = images
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     if chosen:  # TensorFlow itself reads it, and reports 0
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", chosen)
     get_reusable_executor().shutdown()  # workers that know the variable, and have no TensorFlow yet

@@ -2,6 +2,7 @@
 """The training loop: the same steps as a loop by hand in Keras, and what it reports."""
 
 import re
+from itertools import chain
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
+from sklearn.utils import compute_class_weight
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._checkpoint import new_checkpoint, spawn_seeds
@@ -18,7 +20,14 @@ from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._parameters import build_architecture
 from fashioncnn._program import Program
 from fashioncnn._split import split_rows
-from fashioncnn._steps import Training, TrainingState, _call, _padded, cross_entropy
+from fashioncnn._steps import (
+    Training,
+    TrainingState,
+    _call,
+    _padded,
+    cross_entropy,
+    partial_batch_size,
+)
 from fashioncnn._training import (
     Settings,
     _Progress,
@@ -136,15 +145,19 @@ def test_training_is_a_loop_of_keras_steps(
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_batches_have_few_sizes():
-    sizes = set()
-    for n in range(1, 129):
-        rows, is_real = (tensor.numpy() for tensor in _padded(tf.range(5, 5 + n), 128))
-        sizes.add(len(rows))
-        assert rows[is_real == 1].tolist() == list(range(5, 5 + n))
-        assert set(rows[is_real == 0]) <= set(range(5, 5 + n))
-    assert sizes == {32, 64, 96, 128}
-    assert [len(_padded(tf.range(n), 5)[0]) for n in range(1, 6)] == [2, 2, 4, 4, 5]
+def test_partial_batches_have_few_sizes():
+    sizes = [partial_batch_size(n, 10**9) for n in range(1, 129)]
+    octaves = [range(8, 16, 2), range(16, 32, 4), range(32, 64, 8), range(64, 129, 16)]
+    assert sorted(set(sizes)) == list(chain(range(1, 8), *octaves))
+    assert all(n <= size <= 1.25 * n for n, size in enumerate(sizes, start=1))
+    assert [partial_batch_size(n, 9) for n in (0, 1, 8, 9)] == [0, 1, 8, 9]
+
+
+@pytest.mark.parametrize(("n", "n_rows"), [(1, 1), (3, 3), (5, 6), (2, 5)])
+def test_padding_repeats_rows_and_marks_them(n, n_rows):
+    rows, is_real = (tensor.numpy() for tensor in _padded(tf.range(7, 7 + n), n_rows))
+    assert is_real.tolist() == [1] * n + [0] * (n_rows - n)
+    assert rows.tolist() == [7 + place % n for place in range(n_rows)]
 
 
 def probabilities(clf, images, **fit_params):
@@ -272,7 +285,10 @@ def test_validation_data_take_the_place_of_a_part(images, small):
         ({"y_val": "y"}, "X_val and y_val together"),
         ({"sample_weight_val": "y"}, "sample_weight_val goes with X_val"),
         ({"X_val": "X", "y_val": ["other"] * 90}, r"y_val has labels that y lacks: \['other'\]"),
-        ({"X_val": "X", "y_val": ["up"] * 5}, "inconsistent numbers of samples"),
+        (
+            {"X_val": "X", "y_val": ["up"] * 5},
+            "X_val and y_val have inconsistent numbers.*90 and 5",
+        ),
         ({"X_val": "X", "y_val": np.eye(90)}, "y should be a 1d array"),
     ],
 )
@@ -303,20 +319,25 @@ def test_weights_of_any_scale_train_alike(images, small, weight):
 
 def test_one_class_left_by_weights(images, small):
     X, y = images
-    with pytest.raises(ValueError, match="positive weight; got 1 class"):
+    with pytest.raises(
+        ValueError, match=r"positive weight \(sample_weight times class_weight\); got 1 class"
+    ):
         small().fit(X, y, sample_weight=(y == "up").astype(float))
-    with pytest.raises(ValueError, match="positive weight; got 1 class"):
+    with pytest.raises(
+        ValueError, match=r"positive weight \(sample_weight times class_weight\); got 1 class"
+    ):
         small(class_weight={"left": 0, "right": 0}).fit(X, y)
 
 
-def test_one_class_left_by_the_split(images, small, monkeypatch):
-    X, y = images[0][:12], np.array([0] * 10 + [1, 1])
-    parts = np.array([5, 6, 7, 8, 9, 11]), np.array([0, 1, 2, 3, 4, 10])
-    monkeypatch.setattr("fashioncnn._data.split_rows", lambda *args: parts)
-    clf = small(validation_fraction=0.5)
-    clf.fit(X, y, sample_weight=np.arange(12) != 10)
-    with pytest.raises(ValueError, match="training part with a positive weight; got 1 class"):
-        clf.fit(X, y, sample_weight=np.arange(12) != 11)
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_without_weight_are_not_held_out(images, small, seed):
+    X, y = images[0][:10], np.array(list("aaaaabbbbb"))
+    weights = np.array([1, 0, 0, 0, 0, 1, 1, 0, 0, 0])
+    clf = small(early_stopping=True, epochs=1, random_state=seed)
+    with pytest.warns(UserWarning, match=r"one member only.*\['a'\]"):
+        clf.fit(X, y, sample_weight=weights)
+    losses = -clf.predict_log_proba(X[5:7])[:, 1]  # one of these two rows is held out
+    assert np.isclose(clf.history_["val_loss"][0], losses, rtol=1e-5).any()
 
 
 def test_label_smoothing_tempers(images, small):
@@ -331,9 +352,31 @@ def test_every_optimizer_learns(images, small, optimizer):
     assert small(optimizer=optimizer, learning_rate=None, epochs=40).fit(X, y).score(X, y) > 0.9
 
 
-def test_batches_larger_than_the_data_are_clipped(images, small):
-    one = probabilities(small(batch_size=90), images)
-    np.testing.assert_array_equal(probabilities(small(batch_size=1000), images), one)
+@pytest.mark.parametrize("batch_size", [91, 1000, 10**30])
+def test_batches_larger_than_the_data_are_clipped(images, small, batch_size):
+    settings = {"batch_normalization": True, "conv_dropout": 0, "dense_dropout": 0}
+    one = small(batch_size=90, **settings).fit(*images)
+    other = small(batch_size=batch_size, **settings).fit(*images)
+    np.testing.assert_allclose(other.history_["loss"], one.history_["loss"], rtol=1e-4)
+    assert other._network.checkpoint.n_steps == one._network.checkpoint.n_steps == 8
+
+
+def test_balanced_weights_come_from_all_labels(images, small):
+    X, y = images
+    rows = np.r_[np.flatnonzero(y == "up"), np.flatnonzero(y != "up")[:17]]
+    labels = np.unique(y)
+    weights = compute_class_weight("balanced", classes=labels, y=y[rows])
+    settings = {"epochs": 2, "validation_fraction": 0.3}
+    balanced = small(class_weight="balanced", **settings).fit(X[rows], y[rows])
+    explicit = small(class_weight=dict(zip(labels, weights, strict=True)), **settings)
+    assert balanced.history_ == explicit.fit(X[rows], y[rows]).history_
+
+
+def test_history_has_the_rate_of_each_last_step(images, small):
+    settings = {"epochs": 3, "batch_size": 30, "learning_rate": 0.01}  # three steps an epoch
+    cosine = small(learning_rate_schedule="cosine", **settings).fit(*images)
+    expected = [0.005 * (1 + np.cos(np.pi * step / 9)) for step in (2, 5, 8)]
+    assert cosine.history_["learning_rate"] == pytest.approx(expected)
 
 
 def test_divergence_names_the_epoch_and_changes_nothing(images, small):

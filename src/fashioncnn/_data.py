@@ -7,27 +7,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import _check_partial_fit_first_call
-from sklearn.utils.validation import check_consistent_length
 
 from fashioncnn._inputs import ImageShape, check_images, check_training_images
 from fashioncnn._labels import (
-    absolute_weights,
     check_classes,
-    class_weights,
     codes_of,
     codes_of_piece,
-    combine_weights,
     encode_labels,
-    refuse_balanced,
     refuse_one_class,
     refuse_one_hot,
     refuse_other_classes,
-    sample_weights,
-    scale_to_mean_one,
 )
 from fashioncnn._parameters import parse_image_shape
 from fashioncnn._scaling import PixelRange, pixel_range, warn_of_other_range
 from fashioncnn._split import split_rows
+from fashioncnn._weights import (
+    absolute_weights,
+    class_weights,
+    combine_weights,
+    refuse_balanced,
+    sample_weights,
+    scale_to_mean_one,
+)
 
 
 class Images(NamedTuple):
@@ -166,7 +167,10 @@ def _check_validation(
     pixels, source_dtype = check_images(estimator, X, training.images.pixels.shape[1:], "X_val")
     warn_of_other_range(pixels, source_dtype, training.values, "X_val")
     codes = codes_of(y, training.classes, "y_val")
-    check_consistent_length(pixels, codes)
+    if len(pixels) != len(codes):
+        raise ValueError(
+            f"X_val and y_val have inconsistent numbers of samples: {len(pixels)} and {len(codes)}."
+        )
     weights = sample_weights(sample_weight, pixels, "sample_weight_val")
     return Images(pixels, codes, combine_weights(weights, weight_of_class[codes]))
 
@@ -177,15 +181,18 @@ def divide(data: TrainingData, validation_fraction: float | None, seed: int) -> 
     Raises
     ------
     ValueError
-        If nothing can be held out, or a part is left with weights of zero, or with one class.
+        If nothing can be held out, a part has weights of zero only, or y one class that has others.
     """
     images, validation = data.images, data.validation
     rows = np.arange(len(images.codes))
+    counted = np.flatnonzero(images.weights)
+    n_classes = np.unique(images.codes[counted]).size
+    refuse_one_class(n_classes, "y with a positive weight (sample_weight times class_weight)")
     if validation is None and validation_fraction is not None:
-        rows, held_out = split_rows(images.codes, data.classes, validation_fraction, seed)
-        validation = Images(*(array[held_out] for array in images))
-    n_classes = np.unique(images.codes[rows][images.weights[rows] > 0]).size
-    refuse_one_class(n_classes, "the training part with a positive weight")
+        # Images of no weight say nothing in either part: they stay in training, and count nowhere.
+        _, held_out = split_rows(images.codes[counted], data.classes, validation_fraction, seed)
+        rows = np.delete(rows, counted[held_out])
+        validation = Images(*(array[counted[held_out]] for array in images))
     weights = np.zeros(len(images.weights), np.float32)
     weights[rows] = scale_to_mean_one(images.weights[rows], "training part")
     if validation is not None:

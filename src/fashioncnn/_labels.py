@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Labels to codes, and the weights that classes and samples carry."""
+"""Labels to codes, their indices among the classes."""
 
-import math
-from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils import column_or_1d, compute_class_weight
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_array
+from sklearn.utils.validation import check_array
 
-from fashioncnn._inputs import number_errors
-from fashioncnn._warnings import warn_user
+from fashioncnn._warnings import shortened
 
 
 def refuse_one_hot(y: Any) -> None:
@@ -89,25 +84,22 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
     """
     y = check_array(y, ensure_2d=False, dtype=None, input_name=name)
     y = _plain(column_or_1d(y, warn=True), name)
-    unknown = unknown_labels(y, classes)
+    unknown = _unknown_labels(y, classes)
     if unknown:
         raise ValueError(
-            f"{name} has labels that y lacks: {_some(unknown)}. The classes of y are "
-            f"{_some(classes.tolist())}."
+            f"{name} has labels that y lacks: {shortened(unknown)}. The classes of y are "
+            f"{shortened(classes.tolist())}."
         )
+    return _indices(y, classes)
+
+
+def _indices(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.searchsorted(classes, y.astype(classes.dtype)).astype(np.int32)
 
 
-def unknown_labels(y: np.ndarray, classes: np.ndarray) -> list[Any]:
+def _unknown_labels(y: np.ndarray, classes: np.ndarray) -> list[Any]:
     """Return the labels that are not among known classes, sorted."""
     return sorted(set(y.tolist()) - set(classes.tolist()), key=str)
-
-
-def _some(labels: list[Any], most: int = 20) -> str:
-    """List labels for a message, which is not to run over pages."""
-    if len(labels) <= most:
-        return str(labels)
-    return f"{str(labels[:most])[:-1]}, ... and {len(labels) - most} more]"
 
 
 def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
@@ -115,8 +107,8 @@ def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
     if set(classes.tolist()) != set(before.tolist()):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the previous call "
-            f"to fit. Previously got {_some(before.tolist())}, `y` has "
-            f"{_some(classes.tolist())}. Pass warm_start=False to train a new network."
+            f"to fit. Previously got {shortened(before.tolist())}, `y` has "
+            f"{shortened(classes.tolist())}. Pass warm_start=False to train a new network."
         )
 
 
@@ -128,13 +120,14 @@ def codes_of_piece(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     ValueError
         If a label is not among the classes.
     """
-    unknown = unknown_labels(_plain(y), classes)
+    y = _plain(y)
+    unknown = _unknown_labels(y, classes)
     if unknown:
         raise ValueError(
-            f"`y` has classes not in `self.classes_`: {_some(unknown)}. `self.classes_` has "
-            f"{_some(classes.tolist())}. Name all classes in the first call of partial_fit."
+            f"`y` has classes not in `self.classes_`: {shortened(unknown)}. `self.classes_` has "
+            f"{shortened(classes.tolist())}. Name all classes in the first call of partial_fit."
         )
-    return codes_of(y, classes, "y")
+    return _indices(y, classes)
 
 
 def check_classes(classes: Any) -> np.ndarray:
@@ -152,127 +145,3 @@ def check_classes(classes: Any) -> np.ndarray:
         )
     classes = check_array(classes, ensure_2d=False, dtype=None, input_name="classes")
     return _plain(classes, "classes")
-
-
-def refuse_balanced(class_weight: Any) -> None:
-    """Raise ValueError for weights that need all labels at once."""
-    if isinstance(class_weight, str):
-        raise ValueError(
-            f"class_weight={class_weight!r} needs all labels, which partial_fit does not have. "
-            "Pass a dict: dict(zip(classes, compute_class_weight('balanced', classes=classes, "
-            "y=y))), by sklearn.utils.class_weight.compute_class_weight."
-        )
-
-
-def class_weights(
-    class_weight: Mapping[Any, float] | str | None, classes: np.ndarray, codes: np.ndarray
-) -> np.ndarray:
-    """Return one weight per class, float64 of shape (n_classes,).
-
-    A class that the mapping does not name has weight 1.
-
-    Raises
-    ------
-    ValueError
-        If a weight is no number, negative or not finite.
-
-    Warns
-    -----
-    UserWarning
-        If the mapping names a label that y lacks, as happens in a fold of cross-validation.
-    """
-    if class_weight is None:
-        return np.ones(len(classes))
-    if isinstance(class_weight, str):
-        return np.asarray(
-            compute_class_weight(class_weight, classes=classes, y=classes[codes]), dtype=float
-        )
-    labels = classes.tolist()
-    unknown = [label for label in class_weight if label not in labels]
-    if unknown:
-        warn_user(
-            f"class_weight names labels that y lacks: {unknown}. They have no effect.",
-        )
-    weights = [class_weight.get(label, 1) for label in labels]
-    if not all(_is_weight(weight) for weight in weights):
-        raise ValueError(
-            "The weights in class_weight must be finite numbers and not negative. "
-            f"Got {class_weight!r}."
-        )
-    return np.array(weights, dtype=float)
-
-
-def _is_weight(value: Any) -> bool:
-    try:
-        return isinstance(value, Real) and 0 <= float(value) < math.inf
-    except OverflowError:
-        return False
-
-
-def sample_weights(
-    sample_weight: ArrayLike | None, X: np.ndarray, name: str = "sample_weight"
-) -> np.ndarray:
-    """Return one weight per row, float64 of shape (n,); `name` is what messages call them.
-
-    Raises
-    ------
-    ValueError
-        If the weights are not finite numbers of at least 0, one per row and not all 0.
-    """
-    if sample_weight is None:
-        return np.ones(len(X))
-    try:
-        with number_errors(name):
-            weights: np.ndarray = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-    except ValueError as error:  # scikit-learn's messages know one name only
-        raise ValueError(str(error).replace("sample_weight", name)) from error
-    if not np.isfinite(weights).all():  # of one number for all rows, which is not checked above
-        raise ValueError(f"Input {name} contains NaN or infinity.")
-    if not weights.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    return weights
-
-
-def combine_weights(*factors: np.ndarray) -> np.ndarray:
-    """Multiply weights, each as a share of the largest of its kind, so that none overflows."""
-    with np.errstate(under="ignore"):
-        return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
-
-
-def absolute_weights(*factors: np.ndarray) -> np.ndarray:
-    """Multiply weights as they are, to float32.
-
-    Raises
-    ------
-    ValueError
-        If a product is too large.
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        weights = np.prod(factors, axis=0).astype(np.float32)
-    if not np.isfinite(weights).all():
-        raise ValueError(
-            "The product of sample_weight and class_weight is too large for dtype('float32'). "
-            "Pass smaller weights; partial_fit takes them as they are."
-        )
-    return weights
-
-
-def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
-    """Divide weights by their mean, as float32.
-
-    Raises
-    ------
-    ValueError
-        If all of them are zero, so that nothing in that part would count.
-    """
-    largest = weights.max()
-    if largest == 0:
-        raise ValueError(
-            f"All sample and class weights of the {what} are zero. "
-            "Give at least one of its rows a positive weight."
-        )
-    with np.errstate(under="ignore"):
-        shares = weights / largest  # keeps the sum finite for the largest floats
-        return (shares / shares.mean()).astype(np.float32)

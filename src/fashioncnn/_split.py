@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fashioncnn._warnings import warn_user
+from fashioncnn._warnings import shortened, warn_user
 
 
 def split_rows(
@@ -49,9 +49,9 @@ def split_rows(
     splittable = np.flatnonzero(~lonely[codes])
     if splittable.size == 0:
         raise ValueError(
-            f"validation_fraction={validation_fraction!r} leaves nothing to validate on: each of "
-            f"the {len(classes)} classes has one member only. Pass more data, X_val and y_val, or "
-            "validation_fraction=None and early_stopping=False."
+            f"There is nothing to hold out for validation: each of the {len(classes)} classes has "
+            "one member only. Pass more data, X_val and y_val, or validation_fraction=None and "
+            "early_stopping=False."
         )
     if lonely.any():
         _warn_lonely(classes[lonely].tolist())
@@ -79,6 +79,7 @@ def _members_to_hold_out(members: np.ndarray, n_rows: int) -> np.ndarray:
 
 def _warn_lonely(labels: list[Any]) -> None:
     warn_user(
-        f"These classes have one member only, which stays in the training part: {labels}. "
+        f"These classes have one member only, which stays in the training part: "
+        f"{shortened(labels)}. "
         "The validation part says nothing about them.",
     )

@@ -5,6 +5,7 @@ The network is a Keras model used as a description: its layers are called one by
 that gives them any values of its weights. Only functions of this module are traced.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -93,7 +94,7 @@ def trace_training(
     - ``weights`` and ``slots`` of a TrainingState, which it changes;
     - ``data``: pixels, codes and weights that rows point into;
     - ``rows``: int32, the batches one after the other, of which the last may be smaller. It is
-      padded, which counts in nothing, since oneDNN compiles kernels for every size of batch;
+      padded, which counts in nothing, to the setting "partial_size": see `partial_batch_size`;
     - ``settings``: see `_SETTINGS`; ``rates``: the learning rate of each step;
     - ``counts``: how many steps dropout has seen before, and how many the optimizer;
     - ``totals``: the sum of weight times loss, float64, and how many rows the network classified
@@ -115,7 +116,9 @@ def trace_training(
         n_steps = (tf.size(rows) + size - 1) // size
 
         def body(index: Any, loss: Any, n_correct: Any) -> tuple[Any, Any, Any]:
-            batch_rows, is_real = _padded(rows[index * size : (index + 1) * size], size)
+            batch_rows = rows[index * size : (index + 1) * size]
+            n_rows = tf.where(tf.size(batch_rows) < size, settings["partial_size"], size)
+            batch_rows, is_real = _padded(batch_rows, n_rows)
             batch = [tf.gather(array, batch_rows) for array in data]
             batch_loss, batch_correct = _training_step(
                 network,
@@ -153,11 +156,18 @@ def _specs(image_shape: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
     return data, rows, settings, rates, counts, totals
 
 
-def _padded(rows: Any, size: Any) -> tuple[Any, Any]:
-    """Repeat rows up to the next quarter of a batch's size; say by 1 and 0 which are real."""
-    n_real, quarter = tf.size(rows), (size + 3) // 4
-    n_rows = tf.minimum(size, (n_real + quarter - 1) // quarter * quarter)
-    places = tf.range(n_rows)
+def partial_batch_size(n_rows: int, batch_size: int) -> int:
+    """Return the size to which a batch that is not full is padded, of four in every octave.
+
+    For every size of batch oneDNN compiles kernels, and TensorFlow keeps them.
+    """
+    step = max(1, 2 ** (n_rows.bit_length() - 1) // 4)
+    return min(batch_size, math.ceil(n_rows / step) * step)
+
+
+def _padded(rows: Any, n_rows: Any) -> tuple[Any, Any]:
+    """Repeat rows until there are as many; say by 1 and 0 which are real."""
+    n_real, places = tf.size(rows), tf.range(n_rows)
     return tf.gather(rows, places % n_real), tf.cast(places < n_real, tf.float32)
 
 
@@ -166,6 +176,7 @@ _SETTINGS = {
     "batch_size": tf.int32,
     "dropout_seed": tf.int32,
     "label_smoothing": tf.float32,
+    "partial_size": tf.int32,
     "weight_decay": tf.float32,
 }
 

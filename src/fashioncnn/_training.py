@@ -17,7 +17,7 @@ from fashioncnn._outputs import log_softmax
 from fashioncnn._program import Program
 from fashioncnn._scaling import Scaling
 from fashioncnn._schedules import learning_rates
-from fashioncnn._steps import TrainingState
+from fashioncnn._steps import TrainingState, partial_batch_size
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
 _RESIDENT_BYTES = 2**30  # pixels up to this size become one tensor, larger ones a block per call
@@ -87,7 +87,7 @@ def train(
     kept, history, stopping = start, new_history(), settings.early_stopping
     with program.training_state(settings.optimizer, start) as state:
         evaluate = _evaluation(program, scaling, state, parts.validation, settings.label_smoothing)
-        loss_at_start = evaluate()["val_loss"] if stopping and start.n_epochs else math.inf
+        loss_at_start = evaluate()["val_loss"] if stopping and start.n_epochs else math.nan
         take_steps = _compiled_steps(program, scaling, parts, settings, state, start)
         for epoch, metrics in _epochs(take_steps, evaluate, parts, settings, start):
             history = joined(history, metrics)
@@ -135,10 +135,13 @@ def _epochs(
 
 
 def best_epoch(losses: Sequence[float], tol: float) -> int:
-    """Return the last index whose loss is lower by more than `tol` than the best before it."""
+    """Return the last index whose loss is lower by more than `tol` than the best before it.
+
+    Any loss is better than NaN.
+    """
     best = 0
     for epoch, loss in enumerate(losses):
-        if loss < losses[best] - tol:
+        if math.isnan(losses[best]) or loss < losses[best] - tol:
             best = epoch
     return best
 
@@ -190,11 +193,14 @@ def _compiled_steps(
     dtype = parts.images.pixels.dtype.name
     function = program.training_function(settings.optimizer, state, dtype)
     scale, offset = program.scaling_arrays(scaling)
+    n_partial = len(parts.rows) % settings.batch_size
+    partial_size = partial_batch_size(n_partial, settings.batch_size)
     inputs = {
         "batch_size": tf.constant(settings.batch_size, tf.int32),
         "dropout_seed": tf.constant(start.seeds.dropout, tf.int32),
         "label_smoothing": tf.constant(settings.label_smoothing, tf.float32),
         "offset": tf.constant(offset),
+        "partial_size": tf.constant(partial_size, tf.int32),
         "scale": tf.constant(scale),
         "weight_decay": tf.constant(settings.weight_decay, tf.float32),
     }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Warnings that point at the user's line."""
+"""Warnings that point at the user's line, and lists in messages that fit one."""
 
 import sys
 import warnings
+from typing import Any
 
 _INTERNAL = ("fashioncnn", "joblib", "sklearn")
 
@@ -13,3 +14,10 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INTERNAL:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def shortened(labels: list[Any], most: int = 20) -> str:
+    """List labels for a message, which is not to run over pages."""
+    if len(labels) <= most:
+        return str(labels)
+    return f"{str(labels[:most])[:-1]}, ... and {len(labels) - most} more]"

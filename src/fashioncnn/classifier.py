@@ -45,6 +45,7 @@ from fashioncnn._warnings import warn_user
 from fashioncnn.recipes import RECIPES
 
 _MANY_PARAMETERS = 20_000_000
+_LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
 _EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
 _WINDOWS = (
     "an int in the range [1, inf), an (h, w) pair of them, or a tuple of such pairs, one per stack"
@@ -108,9 +109,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     learning_rate : float or None, default=None
         The step size, with a schedule its peak; None takes 0.01 for "sgd" and 0.001 for the others.
     learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
-        How the step size changes from step to step over all `epochs`. "cosine" falls to zero along
-        half a cosine [3]_. "one_cycle" rises from a 25th of `learning_rate` in the first 30 % of
-        the steps and falls to nearly zero in the rest [4]_.
+        How the step size changes from step to step over all `epochs`. "cosine" falls towards zero
+        along half a cosine [3]_. "one_cycle" rises from a 25th of `learning_rate` in the first
+        30 % of the steps and falls to nearly zero in the rest [4]_.
     weight_decay : float, default=0.0
         The share of each kernel, times the step size, that every step takes away; decoupled from
         the gradient [5]_ with each optimizer. Biases and normalisation do not decay.
@@ -161,10 +162,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     image_shape_ : tuple (h, w, c)
         The shape of an image.
     history_ : dict of lists of float
-        One value per epoch: "loss" (weighted mean over the training part, each batch before its
-        step), "accuracy" (the share of images classified right, unweighted), "learning_rate" (of
-        the last step), and with a validation part "val_loss" and "val_accuracy", which are NaN for
-        epochs of continued training that had none.
+        One value per epoch: "loss" (mean of weight times loss over the training part, each batch
+        before its step), "accuracy" (the share of images classified right, unweighted),
+        "learning_rate" (of the last step), and with a validation part "val_loss" and
+        "val_accuracy", which are NaN for epochs of continued training that had none.
     n_iter_ : int
         The number of epochs, with those of earlier fits that were continued.
     best_epoch_ : int
@@ -524,7 +525,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             weight_decay=float(self.weight_decay),
             label_smoothing=float(self.label_smoothing),
             epochs=int(self.epochs),
-            batch_size=min(int(self.batch_size), len(parts.rows)),
+            batch_size=min(int(self.batch_size), _LARGEST_BATCH),
             early_stopping=stopping if self.early_stopping else None,
             keep_slots=bool(self.warm_start),
             verbose=int(self.verbose),

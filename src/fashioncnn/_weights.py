@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The weights that classes and samples carry."""
+
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import compute_class_weight
+from sklearn.utils.validation import _check_sample_weight
+
+from fashioncnn._inputs import number_errors
+from fashioncnn._warnings import shortened, warn_user
+
+
+def refuse_balanced(class_weight: Any) -> None:
+    """Raise ValueError for weights that need all labels at once."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight={class_weight!r} needs all labels, which partial_fit does not have. "
+            "Pass a dict: dict(zip(classes, compute_class_weight('balanced', classes=classes, "
+            "y=y))), by sklearn.utils.class_weight.compute_class_weight."
+        )
+
+
+def class_weights(
+    class_weight: Mapping[Any, float] | str | None, classes: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """Return one weight per class, float64 of shape (n_classes,).
+
+    A class that the mapping does not name has weight 1.
+
+    Raises
+    ------
+    ValueError
+        If a weight is no number, negative or not finite.
+
+    Warns
+    -----
+    UserWarning
+        If the mapping names a label that y lacks, as happens in a fold of cross-validation.
+    """
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str):
+        return np.asarray(
+            compute_class_weight(class_weight, classes=classes, y=classes[codes]), dtype=float
+        )
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        warn_user(
+            f"class_weight names labels that y lacks: {shortened(unknown)}. They have no effect.",
+        )
+    weights = [class_weight.get(label, 1) for label in labels]
+    if not all(_is_weight(weight) for weight in weights):
+        raise ValueError(
+            "The weights in class_weight must be finite numbers and not negative. "
+            f"Got {class_weight!r}."
+        )
+    return np.array(weights, dtype=float)
+
+
+def _is_weight(value: Any) -> bool:
+    try:
+        return isinstance(value, Real) and 0 <= float(value) < math.inf
+    except OverflowError:
+        return False
+
+
+def sample_weights(
+    sample_weight: ArrayLike | None, X: np.ndarray, name: str = "sample_weight"
+) -> np.ndarray:
+    """Return one weight per row, float64 of shape (n,); `name` is what messages call them.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not finite numbers of at least 0, one per row and not all 0.
+    """
+    if sample_weight is None:
+        return np.ones(len(X))
+    try:
+        with number_errors(name):
+            weights: np.ndarray = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+    except ValueError as error:  # scikit-learn's messages know one name only
+        raise ValueError(str(error).replace("sample_weight", name)) from error
+    if not np.isfinite(weights).all():  # of one number for all rows, which is not checked above
+        raise ValueError(f"Input {name} contains NaN or infinity.")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def combine_weights(*factors: np.ndarray) -> np.ndarray:
+    """Multiply weights, each as a share of the largest of its kind, so that none overflows."""
+    with np.errstate(under="ignore"):
+        return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
+
+
+def absolute_weights(*factors: np.ndarray) -> np.ndarray:
+    """Multiply weights as they are, to float32.
+
+    Raises
+    ------
+    ValueError
+        If a product is too large.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        weights = np.prod(factors, axis=0).astype(np.float32)
+    if not np.isfinite(weights).all():
+        raise ValueError(
+            "The product of sample_weight and class_weight is too large for dtype('float32'). "
+            "Pass smaller weights; partial_fit takes them as they are."
+        )
+    return weights
+
+
+def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
+    """Divide weights by their mean, as float32.
+
+    Raises
+    ------
+    ValueError
+        If all of them are zero, so that nothing in that part would count.
+    """
+    largest = weights.max()
+    if largest == 0:
+        raise ValueError(
+            f"All sample and class weights of the {what} are zero. "
+            "Give at least one of its rows a positive weight."
+        )
+    with np.errstate(under="ignore"):
+        shares = weights / largest  # keeps the sum finite for the largest floats
+        return (shares / shares.mean()).astype(np.float32)
