@@ -17,10 +17,11 @@ def learning_rates(schedule: str, peak: float, steps: np.ndarray, n_steps: int) 
     ----------
     schedule : {"constant", "cosine", "one_cycle"}
         "cosine" falls from the peak to zero along half a cosine, as in I. Loshchilov and F. Hutter,
-        "SGDR" (arXiv:1608.03983), equation 5, without restarts. "one_cycle" rises from a 25th of
-        the peak in the first 30 % of steps and falls to nearly zero in the rest, both along half a
-        cosine, as in L. N. Smith and N. Topin, "Super-convergence" (arXiv:1708.07120), with the
-        shape and the constants of PyTorch's OneCycleLR.
+        "SGDR" (arXiv:1608.03983), equation 5, without restarts; each step has the rate of its
+        start, as in Keras' CosineDecay. "one_cycle" rises from a 25th of the peak in the first
+        30 % of steps and falls to nearly zero in the rest, both along half a cosine, as in L. N.
+        Smith and N. Topin, "Super-convergence" (arXiv:1708.07120), with the constants of PyTorch's
+        OneCycleLR; each step has the rate of its middle, so that also one of few steps learns.
     peak : float
         The largest rate, which a constant schedule keeps.
     steps : ndarray of int
@@ -32,11 +33,11 @@ def learning_rates(schedule: str, peak: float, steps: np.ndarray, n_steps: int) 
     -------
     rates : ndarray of float64, one for each of `steps`
     """
-    progress = steps / n_steps
     if schedule == "constant":
         return np.full(len(steps), peak)
     if schedule == "cosine":
-        return _half_cosine(peak, 0, progress)
+        return _half_cosine(peak, 0, steps / n_steps)
+    progress = (steps + 0.5) / n_steps
     return np.where(
         progress < _WARM_UP,
         _half_cosine(_LOWEST_START * peak, peak, progress / _WARM_UP),
