@@ -3,12 +3,12 @@
 
 python benchmarks/memory.py --fits 200 --architectures 200 --predictions 10000 --output memory.json
 
-fits small networks one after the other, of one architecture, to data of ever other lengths of some
-hundreds and then of less than a batch, and of one architecture each; and predicts one to ten images
-over and over. Prints the slope of a straight line through the process's resident memory, in MB per
-fit after the first 20, and in MB for all predictions after the first 1,000. Programs of TensorFlow
-refer to themselves, so that Python frees them when it next collects garbage: before each reading of
-architectures it is made to.
+fits small networks one after the other: of one architecture, to data of ever other lengths of some
+hundreds; of another one, which shares no shape with it, to less than a batch; and of one
+architecture each. Then it predicts one to ten images over and over. Prints the slope of a straight
+line through the process's resident memory, in MB per fit after the first 20, and in MB for all
+predictions after the first 1,000. Programs of TensorFlow refer to themselves, so that Python frees
+them when it next collects garbage: before each reading of architectures it is made to.
 """
 
 import argparse
@@ -60,12 +60,12 @@ def main() -> None:
     X, y = load_fashion_mnist_sample("train")
     X = X[:, ::2, ::2]
 
-    def fit(n_images: int, units: int) -> FashionCNNClassifier:
-        clf = FashionCNNClassifier((8, 16), (units,), epochs=1, random_state=0)
+    def fit(n_images: int, units: int, conv_stacks: object = (8, 16)) -> FashionCNNClassifier:
+        clf = FashionCNNClassifier(conv_stacks, (units,), epochs=1, random_state=0)
         return clf.fit(X[:n_images], y[:n_images])
 
     same = readings(lambda i: fit(256 + i, 16).predict(X[:256]), args.fits)
-    few = readings(lambda i: fit(20 + i % 108, 16).predict(X[:256]), args.fits)
+    few = readings(lambda i: fit(20 + i % 108, 15, (7, 14)).predict(X[:256]), args.fits)
     others = readings(
         lambda i: fit(256 + i, 17 + i).predict(X[:256]), args.architectures, collect=True
     )

@@ -79,7 +79,6 @@ def _members_to_hold_out(members: np.ndarray, n_rows: int) -> np.ndarray:
 
 def _warn_lonely(labels: list[Any]) -> None:
     warn_user(
-        f"These classes have one member only, which stays in the training part: "
-        f"{shortened(labels)}. "
-        "The validation part says nothing about them.",
+        "These classes have one member only, which stays in the training part: "
+        f"{shortened(labels)}. The validation part says nothing about them.",
     )
