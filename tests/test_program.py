@@ -222,10 +222,10 @@ def test_idle_states_are_few(images, small, monkeypatch):
     assert len({clf.predict_proba(images[0]).tobytes() for clf in clfs}) == 3
 
     three, four = Program(clfs[0]._network.architecture), Program(clfs[1]._network.architecture)
-    with three.training_state("adam", clfs[0]._network.checkpoint):
-        with three.training_state("adam", clfs[0]._network.checkpoint):
+    with three.training_state("adam"):
+        with three.training_state("adam"):
             pass
-        with four.training_state("adam", clfs[1]._network.checkpoint):
+        with four.training_state("adam"):
             pass
     assert [architecture.dense_units for architecture, _ in _program._idle_states] == [(4,), (3,)]
 
@@ -233,22 +233,23 @@ def test_idle_states_are_few(images, small, monkeypatch):
 def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):
     program = Program(fitted._network.architecture)
     start = fitted._network.checkpoint
-    with program.training_state("adam", start) as outer:
-        with program.training_state("adam", start) as inner:
+    with program.training_state("adam") as outer:
+        with program.training_state("adam") as inner:
             assert inner is not outer
         outer.weights["predictions/bias"].assign_add([1.0, 1.0, 1.0])
     borrowed = []
 
     def fail():
-        with program.training_state("adam", start) as state:
+        with program.training_state("adam") as state:
             borrowed.append(state)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    with program.training_state("adam", start) as again:
+    with program.training_state("adam") as again:
         assert again is borrowed[0]
         assert again is outer
+        again.reset(start.weights, None)
         for name, value in again.weights_as_numpy().items():
             np.testing.assert_array_equal(value, start.weights[name])
         assert len(again.slots["predictions/bias"]) == OPTIMIZERS["adam"].n_slots

@@ -7,9 +7,10 @@ Other modules take both from here, so that Keras' backend is checked before eith
 import multiprocessing
 import os
 import sys
-import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from fashioncnn._start import in_thread
 
 __all__ = ["keras", "tf", "undisturbed", "untouched"]
 
@@ -76,31 +77,23 @@ def untouched(function: Callable[[], T]) -> T:
     default graph and device. A new thread starts without them, and what Keras counts there moves
     nothing of the caller's.
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-
     # The caller's tf.function rewrites what it calls, in threads too.
-    plainly = tf.autograph.experimental.do_not_convert(run)
-    thread = threading.Thread(target=plainly, name="fashioncnn", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return in_thread(tf.autograph.experimental.do_not_convert(function))
 
 
 def undisturbed(function: Callable[[], T]) -> T:
-    """Call a function outside the caller's `tf.Graph`, `tf.function` and `tf.device`.
+    """Call a function, in this thread, outside the caller's `tf.Graph`, `tf.function`, `tf.device`.
 
-    It is called in this thread, unless the caller is in a graph.
+    Raises
+    ------
+    MemoryError
+        If TensorFlow finds too little of it.
     """
-    if not tf.executing_eagerly():
-        return untouched(function)
-    with tf.device(None):
-        return function()
+    try:
+        with tf.__internal__.eager_context.eager_mode(), tf.device(None):
+            return tf.autograph.experimental.do_not_convert(function)()
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(
+            "TensorFlow has too little memory. Lower batch_size, or make the network's feature "
+            "maps smaller by fewer filters in conv_stacks or a larger pool_size."
+        ) from error

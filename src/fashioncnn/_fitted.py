@@ -10,6 +10,7 @@ import numpy as np
 from fashioncnn._architecture import Architecture, Weights
 from fashioncnn._checkpoint import Checkpoint
 from fashioncnn._scaling import PixelRange, Scaling, pixel_range
+from fashioncnn._start import start_tensorflow
 
 _model_lock = threading.Lock()
 _PARAMETERS = {"kernel_sizes": "kernel_size", "pool_sizes": "pool_size"}  # by field
@@ -90,6 +91,7 @@ class FittedNetwork:
             If a logit is not finite, which takes pixels far beyond those of training, or weights
             that the last steps of training have driven there.
         """
+        start_tensorflow()
         from fashioncnn._backend import undisturbed
 
         logits: np.ndarray = undisturbed(lambda: self._logits(pixels))
@@ -125,6 +127,7 @@ class FittedNetwork:
 
     def keras_model(self) -> Any:
         """Return the network as a compiled keras.Model, built when it is first asked for."""
+        start_tensorflow()
         from fashioncnn._backend import untouched
 
         with _model_lock:
@@ -133,12 +136,8 @@ class FittedNetwork:
             return self._model
 
     def _build_model(self) -> Any:
-        from fashioncnn._network import build_network, set_weights
-        from fashioncnn._optimizers import OPTIMIZERS
+        from fashioncnn._network import build_compiled_network, set_weights
 
-        name, learning_rate, weight_decay, loss = self.compilation
-        optimizer = OPTIMIZERS[name].to_keras(learning_rate, weight_decay)
-        model = build_network(self.architecture, self.scaling, softmax=True)
+        model = build_compiled_network(self.architecture, self.scaling, self.compilation)
         set_weights(model, self.weights)
-        model.compile(optimizer, loss, metrics=["accuracy"])
         return model

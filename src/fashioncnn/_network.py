@@ -5,6 +5,8 @@ from typing import Any
 
 from fashioncnn._architecture import Architecture, Layer, Weights
 from fashioncnn._backend import keras
+from fashioncnn._fitted import Compilation
+from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._scaling import Scaling
 
 
@@ -52,6 +54,32 @@ def _rescaling(scaling: Scaling) -> keras.layers.Layer:
         name="rescaling",
         dtype="float32",
     )
+
+
+def build_compiled_network(
+    architecture: Architecture, scaling: Scaling | None, compilation: Compilation
+) -> keras.Model:
+    """Build the compiled model from images to probabilities.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Its layers.
+    scaling : Scaling or None
+        Becomes a Rescaling layer.
+    compilation : Compilation
+        Optimizer and loss.
+
+    Returns
+    -------
+    model : keras.Model
+        With initial weights of Keras.
+    """
+    name, learning_rate, weight_decay, loss = compilation
+    model = build_network(architecture, scaling, softmax=True)
+    optimizer = OPTIMIZERS[name].to_keras(learning_rate, weight_decay)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
 
 
 def weight_name(variable: keras.Variable) -> str:

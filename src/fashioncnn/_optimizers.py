@@ -16,13 +16,18 @@ _EPSILON = 1e-7
 
 
 class Optimizer(NamedTuple):
-    """An update rule: how many slots (moments) a weight needs, and what a step does with them."""
+    """An update rule: which slots (moments) a weight needs, and what a step does with them."""
 
     rule: str  # optimizers of one rule share what is compiled, and can go on with others' slots
     learning_rate: float  # where the user names none
-    n_slots: int
     apply: Callable[[Any, Sequence[Any], Any, Any, Any], None]  # the step is counted from 0
     keras_class: Callable[..., keras.optimizers.Optimizer]
+    keras_slots: Sequence[str | None]  # the attribute of keras_class for each slot, where it has it
+
+    @property
+    def n_slots(self) -> int:
+        """The number of slots for each weight."""
+        return len(self.keras_slots)
 
     def to_keras(self, learning_rate: float, weight_decay: float = 0.0) -> Any:
         """Return the Keras optimizer that makes the same steps."""
@@ -82,11 +87,14 @@ def _apply_sgd(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step
     )
 
 
+_ADAM_SLOTS = ("_momentums", "_velocities")
 _keras_sgd = partial(keras.optimizers.SGD, momentum=0.9, nesterov=True)
 
 OPTIMIZERS = {
-    "adam": Optimizer("adam", 1e-3, 2, _apply_adam, keras.optimizers.Adam),
-    "adamw": Optimizer("adam", 1e-3, 2, _apply_adam, keras.optimizers.AdamW),
-    "rmsprop": Optimizer("rmsprop", 1e-3, 2, _apply_rmsprop, keras.optimizers.RMSprop),
-    "sgd": Optimizer("sgd", 1e-2, 1, _apply_sgd, _keras_sgd),
+    "adam": Optimizer("adam", 1e-3, _apply_adam, keras.optimizers.Adam, _ADAM_SLOTS),
+    "adamw": Optimizer("adam", 1e-3, _apply_adam, keras.optimizers.AdamW, _ADAM_SLOTS),
+    "rmsprop": Optimizer(
+        "rmsprop", 1e-3, _apply_rmsprop, keras.optimizers.RMSprop, ("_velocities", None)
+    ),
+    "sgd": Optimizer("sgd", 1e-2, _apply_sgd, _keras_sgd, ("momentums",)),
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The nested parameters (stacks, windows, rates, shapes): what they may be, written out in full."""
 
+import copy
+import sys
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -92,6 +94,39 @@ def parse_image_shape(value: Any) -> tuple[int, int, int]:
         raise ValueError("not two or three sides")
     height, width, *channels = shape
     return height, width, channels[0] if channels else 1
+
+
+def parse_callbacks(value: Any) -> list[Any]:
+    """Read a Keras callback, or a sequence of them."""
+    keras = sys.modules.get("keras")  # who has a callback has imported it
+    callbacks = list(value) if _is_sequence(value) else [value]
+    if callbacks and not hasattr(keras, "callbacks"):
+        raise ValueError("not a callback")
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):  # type: ignore[union-attr]
+            raise ValueError("not a callback")
+    return callbacks
+
+
+def copy_callbacks(value: Any) -> list[Any]:
+    """Return copies of what `parse_callbacks` reads, without any model they were used with.
+
+    Raises
+    ------
+    TypeError
+        If one can't be copied.
+    """
+    copies = []
+    for callback in [] if value is None else parse_callbacks(value):
+        try:
+            model = getattr(callback, "_model", None)
+            copies.append(copy.deepcopy(callback, {id(model): None}))
+        except Exception as error:
+            raise TypeError(
+                f"The callback {type(callback).__name__} can't be copied, as each fit does: "
+                f"{error}. Open files and the like in on_train_begin, not before."
+            ) from error
+    return copies
 
 
 def build_architecture(

@@ -17,7 +17,6 @@ import numpy as np
 
 from fashioncnn._architecture import Architecture
 from fashioncnn._backend import keras, tf, untouched
-from fashioncnn._checkpoint import Checkpoint
 from fashioncnn._network import build_network
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._scaling import Scaling
@@ -117,15 +116,17 @@ class Program:
         return logits
 
     @contextmanager
-    def training_state(self, optimizer: str, start: Checkpoint) -> Iterator[TrainingState]:
-        """Lend the variables for one training; another at the same time gets its own."""
+    def training_state(self, optimizer: str) -> Iterator[TrainingState]:
+        """Lend the variables for one training; another at the same time gets its own.
+
+        They hold whatever the training before has left.
+        """
         key = self.architecture, OPTIMIZERS[optimizer].rule
         with _idle_lock:
             state = _idle_states.pop(key, None)
         if state is None:
             state = untouched(lambda: new_training_state(self._network, OPTIMIZERS[optimizer]))
         try:
-            state.reset(start.weights, start.slots)
             yield state
         finally:
             with _idle_lock:

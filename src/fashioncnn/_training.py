@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fashioncnn._backend import keras, tf
-from fashioncnn._checkpoint import Checkpoint, History, joined, new_history
+from fashioncnn._callbacks import Callbacks
+from fashioncnn._checkpoint import Checkpoint, History, joined
 from fashioncnn._data import Images, Parts
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._outputs import log_softmax
@@ -48,13 +49,27 @@ class Settings(NamedTuple):
     verbose: int
 
 
+class Evaluation(NamedTuple):
+    """What the network makes of each validation image; NaN where its output is not finite."""
+
+    losses: np.ndarray
+    hits: np.ndarray
+    weights: np.ndarray
+
+    def means(self) -> dict[str, float]:
+        """Return the weighted mean of the losses, and the accuracy."""
+        loss = np.average(self.losses, weights=self.weights)
+        return {"accuracy": float(self.hits.mean()), "loss": float(loss)}
+
+
 def train(
     program: Program,
     scaling: Scaling | None,
     start: Checkpoint,
     parts: Parts,
     settings: Settings,
-) -> Checkpoint:
+    callbacks: Callbacks,
+) -> Iterator[Checkpoint]:
     """Train a network from where it stands.
 
     Parameters
@@ -69,69 +84,105 @@ def train(
         The images to train on, and those to evaluate on after each epoch.
     settings : Settings
         How to train.
+    callbacks : Callbacks
+        What Keras callbacks there are.
 
-    Returns
-    -------
+    Yields
+    ------
     end : Checkpoint
-        The weights after the last epoch, or with early stopping after the best. The history has one
-        value per epoch for each of ``loss``, ``accuracy`` and ``learning_rate`` (of the epoch's
-        last step), with validation also ``val_loss`` and ``val_accuracy``.
+        After each epoch, what training leaves if it ends there: the weights, with early stopping
+        those of the best epoch so far. The history has one value per epoch for each of ``loss``,
+        ``accuracy`` and ``learning_rate`` (of the epoch's last step), with validation also
+        ``val_loss`` and ``val_accuracy``.
 
     Raises
     ------
     ValueError
         If the loss or the weights do not stay finite.
     """
-    start = start.with_rule(OPTIMIZERS[settings.optimizer].rule)
-    n_steps = _steps_per_epoch(parts, settings)
-    kept, history, stopping = start, new_history(), settings.early_stopping
-    with program.training_state(settings.optimizer, start) as state:
+    start, stopping = start.with_rule(OPTIMIZERS[settings.optimizer].rule), settings.early_stopping
+    with program.training_state(settings.optimizer) as lent, callbacks:
+        take_steps, state = _compiled_steps(
+            program, scaling, parts, settings, lent, start, callbacks
+        )
         evaluate = _evaluation(program, scaling, state, parts.validation, settings.label_smoothing)
-        loss_at_start = evaluate()["val_loss"] if stopping and start.n_epochs else math.nan
-        take_steps = _compiled_steps(program, scaling, parts, settings, state, start)
-        for epoch, metrics in _epochs(take_steps, evaluate, parts, settings, start):
+        loss_at_start = evaluate().means()["loss"] if stopping and start.n_epochs else math.nan
+        _begin(callbacks, start, parts, settings)
+        epoch = best = callbacks.first_epoch
+        kept = start._replace(n_steps=start.n_steps + epoch * _steps_per_epoch(parts, settings))
+        history: History = {"loss": [math.nan] * epoch}
+        for epoch, n_taken, metrics in _epochs(
+            take_steps, evaluate, parts, settings, start, callbacks
+        ):
             history = joined(history, metrics)
             losses = [loss_at_start, *history.get("val_loss", [])]
             best = best_epoch(losses, stopping.tol) if stopping else epoch
             if best == epoch:
-                kept = _checkpoint(start, state, epoch * n_steps, settings)
-            elif stopping and epoch - best >= stopping.n_iter_no_change:
+                kept = _checkpoint(start, state, callbacks.iterations, settings)
+                _refuse_infinite_weights(kept, epoch, settings)
+            kept = kept._replace(n_steps=start.n_steps + n_taken)
+            yield _with_history(kept, start, history, best)
+            if stopping and epoch - best >= stopping.n_iter_no_change:
                 break
-    largest = np.max([np.abs(value).max() for value in kept.weights.values()])
-    _refuse_non_finite("largest weight", float(largest), epoch, settings)
+        callbacks.end()
+        if callbacks.state is not None and best == epoch:
+            kept = _checkpoint(kept, state, callbacks.iterations, settings)
+            _refuse_infinite_weights(kept, epoch, settings)
+            yield _with_history(kept, start, history, best)
+
+
+def _begin(callbacks: Callbacks, start: Checkpoint, parts: Parts, settings: Settings) -> None:
+    n_steps = _steps_per_epoch(parts, settings)
+    callbacks.begin(
+        {"verbose": settings.verbose, "epochs": settings.epochs, "steps": n_steps},
+        settings.learning_rate_schedule,
+        start.iterations,
+        float(_rates(settings, np.zeros(1), n_steps)[0]),
+    )
+
+
+def _with_history(kept: Checkpoint, start: Checkpoint, history: History, best: int) -> Checkpoint:
     return kept._replace(
         history=joined(start.history, history),
         best_epoch=start.n_epochs + best if best else start.best_epoch,
-        n_steps=start.n_steps + epoch * n_steps,
     )
 
 
 def _epochs(
     take_steps: TakeSteps,
-    evaluate: Callable[[], dict[str, float]],
+    evaluate: Callable[[], Evaluation],
     parts: Parts,
     settings: Settings,
     start: Checkpoint,
-) -> Iterator[tuple[int, History]]:
-    """Run epoch after epoch; yield its number, from 1, and its entries for the history.
+    callbacks: Callbacks,
+) -> Iterator[tuple[int, int, History]]:
+    """Run epoch after epoch; yield its number, from 1, the steps so far, and entries for history.
 
     The order of rows is decided by the number of the epoch since the initial weights.
     """
     n_steps = _steps_per_epoch(parts, settings)
-    for epoch in range(1, settings.epochs + 1):
-        key = start.seeds.order, start.n_epochs + epoch - 1
-        order = np.random.default_rng(key).permutation(parts.rows)
-        progress = _Progress(settings, epoch, n_steps)
-        metrics = _run_epoch(
-            take_steps, order, (epoch - 1) * n_steps, settings.batch_size, progress
+    for epoch in range(callbacks.first_epoch, settings.epochs):
+        callbacks.call("on_epoch_begin", epoch, {})
+        order = np.random.default_rng((start.seeds.order, start.n_epochs + epoch))
+        progress = _Progress(settings, epoch + 1, n_steps)
+        n_taken, metrics = _run_epoch(
+            take_steps,
+            order.permutation(parts.rows),
+            epoch * n_steps,
+            settings.batch_size,
+            progress,
+            callbacks,
         )
-        _refuse_non_finite("training loss", metrics["loss"], epoch, settings)
-        metrics |= evaluate()
-        _refuse_non_finite("validation loss", metrics.get("val_loss", 0.0), epoch, settings)
+        _refuse_non_finite("training loss", metrics["loss"], epoch + 1, settings)
+        if parts.validation is not None:
+            metrics |= _validate(evaluate, settings.batch_size, callbacks)
+            _refuse_non_finite("validation loss", metrics["val_loss"], epoch + 1, settings)
         progress.finish(metrics)
-        last_step = np.array([epoch * n_steps - 1])
-        metrics["learning_rate"] = float(_rates(settings, last_step, n_steps)[0])
-        yield epoch, {name: [value] for name, value in metrics.items()}
+        history = {**metrics, "learning_rate": callbacks.learning_rate}
+        callbacks.end_epoch(epoch, metrics)
+        yield epoch + 1, n_taken, {name: [value] for name, value in history.items()}
+        if callbacks.stop_training:
+            return
 
 
 def best_epoch(losses: Sequence[float], tol: float) -> int:
@@ -147,13 +198,13 @@ def best_epoch(losses: Sequence[float], tol: float) -> int:
 
 
 def _checkpoint(
-    start: Checkpoint, state: TrainingState, n_steps: int, settings: Settings
+    start: Checkpoint, state: TrainingState, iterations: int, settings: Settings
 ) -> Checkpoint:
-    """Copy what the variables hold some steps after the start."""
+    """Copy what the variables hold."""
     return start._replace(
         weights=state.weights_as_numpy(),
         slots=state.slots_as_numpy() if settings.keep_slots else None,
-        iterations=start.iterations + n_steps,
+        iterations=iterations,
     )
 
 
@@ -166,32 +217,23 @@ def _rates(settings: Settings, steps: np.ndarray, steps_per_epoch: int) -> np.nd
     return learning_rates(settings.learning_rate_schedule, settings.learning_rate, steps, n_steps)
 
 
-def _evaluation(
-    program: Program,
-    scaling: Scaling | None,
-    state: TrainingState,
-    images: Images | None,
-    label_smoothing: float,
-) -> Callable[[], dict[str, float]]:
-    """Return what evaluates the weights as they are; without images, nothing."""
-    if images is None:
-        return dict
-    return lambda: _metrics(
-        program.logits(state.values(), scaling, images.pixels), images, label_smoothing
-    )
-
-
 def _compiled_steps(
     program: Program,
     scaling: Scaling | None,
     parts: Parts,
     settings: Settings,
-    state: TrainingState,
+    lent: TrainingState,
     start: Checkpoint,
-) -> TakeSteps:
-    """Bind the compiled training steps to all that stays the same from call to call."""
-    dtype = parts.images.pixels.dtype.name
-    function = program.training_function(settings.optimizer, state, dtype)
+    callbacks: Callbacks,
+) -> tuple[TakeSteps, TrainingState]:
+    """Bind the compiled training steps to all that stays the same from call to call.
+
+    Return the steps and the variables that they change: those of the callbacks' model, or those
+    that are lent.
+    """
+    function = program.training_function(settings.optimizer, lent, parts.images.pixels.dtype.name)
+    state = callbacks.state or lent
+    state.reset(start.weights, start.slots)
     scale, offset = program.scaling_arrays(scaling)
     n_partial = len(parts.rows) % settings.batch_size
     partial_size = partial_batch_size(n_partial, settings.batch_size)
@@ -210,20 +252,25 @@ def _compiled_steps(
     def take_steps(rows: np.ndarray, first_step: int, totals: Totals) -> Totals:
         data, positions = feed(rows)
         steps = first_step + np.arange(math.ceil(len(rows) / settings.batch_size))
-        counts = start.n_steps + first_step, start.iterations + first_step
+        rates = _rates(settings, steps, steps_per_epoch)
+        if callbacks.chosen_rate is not None:
+            rates = np.full(len(steps), callbacks.chosen_rate)
+        counts = start.n_steps + first_step, callbacks.iterations
         loss, hits = function(
             state.weights,
             state.slots,
             data,
             tf.constant(positions, tf.int32),
             inputs,
-            tf.constant(_rates(settings, steps, steps_per_epoch), tf.float32),
+            tf.constant(rates, tf.float32),
             tuple(tf.constant(count, tf.int32) for count in counts),
             (tf.constant(totals[0], tf.float64), tf.constant(totals[1], tf.int32)),
         )
+        callbacks.iterations += len(steps)
+        callbacks.learning_rate = float(rates[-1])
         return float(loss), int(hits)
 
-    return take_steps
+    return take_steps, state
 
 
 def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndarray]]:
@@ -244,34 +291,77 @@ def _run_epoch(
     first_step: int,
     batch_size: int,
     progress: "_Progress",
-) -> dict[str, float]:
-    """Take the steps of one epoch, as many in a call as fit into a short time."""
+    callbacks: Callbacks,
+) -> tuple[int, dict[str, float]]:
+    """Take the steps of one epoch, as many in a call as fit into a short time.
+
+    Return the number of steps since the first epoch, and the metrics.
+    """
     steps_per_call, done, totals = 1, 0, (0.0, 0)
     while done < len(order):
+        step = done // batch_size
+        callbacks.begin_batch(step)
         rows = order[done : done + steps_per_call * batch_size]
         started = time.perf_counter()
-        totals = take_steps(rows, first_step + done // batch_size, totals)
+        totals = take_steps(rows, first_step + step, totals)
         seconds = max(time.perf_counter() - started, 1e-6)
-        limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
-        steps_per_call = max(1, min(2 * steps_per_call, limit))
+        if not callbacks.has_batch_hooks:
+            limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
+            steps_per_call = max(1, min(2 * steps_per_call, limit))
         done += len(rows)
         metrics = {"accuracy": totals[1] / done, "loss": totals[0] / done}
-        if not math.isfinite(totals[0]):
+        callbacks.end_batch(step, metrics)
+        if callbacks.stop_training or not math.isfinite(totals[0]):
             break
         progress.update(math.ceil(done / batch_size), metrics)
-    return metrics
+    return first_step + math.ceil(done / batch_size), metrics
 
 
-def _metrics(logits: np.ndarray, images: Images, label_smoothing: float) -> dict[str, float]:
-    """Return the weighted mean loss and the accuracy; the loss of infinite logits is NaN."""
-    if not np.isfinite(logits).all():
-        return {"val_accuracy": math.nan, "val_loss": math.nan}
-    log_probabilities = log_softmax(logits)
-    of_label = log_probabilities[np.arange(len(logits)), images.codes]
-    losses = -(1 - label_smoothing) * of_label - label_smoothing * log_probabilities.mean(axis=1)
-    hits = logits.argmax(axis=1) == images.codes
-    loss = np.average(losses, weights=images.weights)
-    return {"val_accuracy": float(hits.mean()), "val_loss": float(loss)}
+def _evaluation(
+    program: Program,
+    scaling: Scaling | None,
+    state: TrainingState,
+    images: Images | None,
+    label_smoothing: float,
+) -> Callable[[], Evaluation]:
+    """Return what evaluates the weights as they are; it is not called without images."""
+
+    def evaluate() -> Evaluation:
+        assert images is not None
+        logits = program.logits(state.values(), scaling, images.pixels)
+        if not np.isfinite(logits).all():
+            nothing = np.full(len(logits), math.nan)
+            return Evaluation(nothing, nothing, images.weights)
+        log_probabilities = log_softmax(logits)
+        of_label = log_probabilities[np.arange(len(logits)), images.codes]
+        of_all = log_probabilities.mean(axis=1)
+        losses = -(1 - label_smoothing) * of_label - label_smoothing * of_all
+        return Evaluation(losses, logits.argmax(axis=1) == images.codes, images.weights)
+
+    return evaluate
+
+
+def _validate(
+    evaluate: Callable[[], Evaluation], batch_size: int, callbacks: Callbacks
+) -> dict[str, float]:
+    """Evaluate the weights; callbacks that want batches hear of them afterwards."""
+    callbacks.call("on_test_begin", {})
+    evaluation = evaluate()
+    if callbacks.has_test_batch_hooks:
+        for step, end in enumerate(
+            range(batch_size, len(evaluation.losses) + batch_size, batch_size)
+        ):
+            callbacks.call("on_test_batch_begin", step, {})
+            so_far = Evaluation(*(values[:end] for values in evaluation))
+            callbacks.call("on_test_batch_end", step, so_far.means())
+    means = evaluation.means()
+    callbacks.call("on_test_end", dict(means))
+    return {f"val_{name}": value for name, value in means.items()}
+
+
+def _refuse_infinite_weights(checkpoint: Checkpoint, epoch: int, settings: Settings) -> None:
+    largest = np.max([np.abs(value).max() for value in checkpoint.weights.values()])
+    _refuse_non_finite("largest weight", float(largest), epoch, settings)
 
 
 def _refuse_non_finite(what: str, value: float, epoch: int, settings: Settings) -> None:

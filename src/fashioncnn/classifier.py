@@ -2,9 +2,10 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
+from collections import deque
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +34,8 @@ from fashioncnn._parameters import (
     Names,
     Nested,
     build_architecture,
+    copy_callbacks,
+    parse_callbacks,
     parse_conv_stacks,
     parse_dense_units,
     parse_image_shape,
@@ -41,8 +44,12 @@ from fashioncnn._parameters import (
 )
 from fashioncnn._scaling import fit_scaling, warn_of_other_range
 from fashioncnn._schedules import SCHEDULES
+from fashioncnn._start import start_tensorflow
 from fashioncnn._warnings import warn_user
 from fashioncnn.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from fashioncnn._training import Settings
 
 _MANY_PARAMETERS = 20_000_000
 _LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
@@ -139,6 +146,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         training part. "unit" divides uint8 by 255 and uint16 by 65535, other integers by one of
         these if the training values lie within, and leaves floats as they are. None takes all
         values as they are. Scaling is part of the network: pass raw pixels.
+    callbacks : keras.callbacks.Callback, list of them or None, default=None
+        Keras callbacks, for each `fit` and `partial_fit`. They see a compiled Keras model that
+        belongs to that call, of raw pixels and of probabilities like `model_`. What they do to its
+        weights and, with a constant schedule, to its learning rate holds, and `stop_training` ends
+        training. Epochs count from 0, as in Keras. Copies of them are called: see `callbacks_`.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the fit before, for `epochs` more with the
         schedule restarted. Scaling stays; so do the validation part, if y is the same, and the
@@ -171,6 +183,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     best_epoch_ : int
         The epoch, counted from 1, whose weights the classifier has: the last, or with early
         stopping the best.
+    callbacks_ : list of keras.callbacks.Callback
+        Where `callbacks` is not None, the copies that were called, without their model. They are
+        left out of copies and pickles.
     model_ : keras.Model
         The network as a compiled Functional model of stock layers, from raw pixels to
         probabilities, for `summary`, `evaluate`, `save` and export. It is a copy: changing it does
@@ -248,6 +263,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             None,
         ],
         "scaling": [StrOptions({"standardize", "unit"}), None],
+        "callbacks": [
+            Nested("an instance of keras.callbacks.Callback or a list of them", parse_callbacks),
+            None,
+        ],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": [Interval(Integral, 0, 2, closed="both")],
@@ -289,6 +308,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         tol: float = 1e-4,
         image_shape: tuple[int, ...] | None = None,
         scaling: str | None = "standardize",
+        callbacks: Any = None,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -318,6 +338,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.image_shape = image_shape
         self.scaling = scaling
+        self.callbacks = callbacks
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -401,7 +422,17 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             weights are no finite numbers of at least 0; with `warm_start`, if classes, image shape
             or architecture are not those of the fit before. Nothing is changed then.
         ValueError
-            If training diverges. Nothing is changed then, either.
+            If training diverges, or a callback sets a learning rate that a schedule decides.
+            Nothing is changed then, either.
+        KeyboardInterrupt
+            If the user interrupts. The classifier is fitted as by the epochs that were complete,
+            and `history_` and `n_iter_` tell of them; before the first it is unchanged.
+        RuntimeError
+            If this process was forked from one in which TensorFlow ran.
+
+        Notes
+        -----
+        A callback that calls methods of this classifier meets it as it was before.
         """
         checked = copy.copy(self)  # scikit-learn's checks set attributes; self changes at the end
         previous = self._network if self.warm_start and self.__sklearn_is_fitted__() else None
@@ -412,8 +443,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         if fraction is None and self.early_stopping:
             fraction = _EARLY_STOPPING_FRACTION
         parts = divide(data, fraction, start.seeds.split)
-        network = self._train(architecture, start, data, parts, previous)
-        return self._assign(checked, data, network)
+        return self._train(checked, architecture, start, data, parts, previous)
 
     @available_if(_has_no_early_stopping)
     def partial_fit(
@@ -475,8 +505,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         data = check_partial_fit_input(checked, X, y, classes, sample_weight, self._known(previous))
         architecture, start = self._start(data, previous)
         once = {"epochs": 1, "learning_rate_schedule": "constant", "keep_slots": True}
-        network = self._train(architecture, start, data, undivided(data), previous, **once)
-        return self._assign(checked, data, network)
+        parts = undivided(data)
+        return self._train(checked, architecture, start, data, parts, previous, **once)
 
     def _known(self, previous: FittedNetwork | None) -> Known | None:
         if previous is None:
@@ -498,27 +528,60 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _train(
         self,
+        checked: Self,
         architecture: Architecture,
         start: Checkpoint,
         data: TrainingData,
         parts: Parts,
         previous: FittedNetwork | None,
         **changes: Any,
-    ) -> FittedNetwork:
-        """Fix the scaling by the first training part, and train; `changes` are to the settings."""
+    ) -> Self:
+        """Train, and set the fitted attributes; `changes` are to the settings.
+
+        They are set if training ends, or if the user interrupts it after an epoch.
+        """
         if previous is None:
             scaling = fit_scaling(self.scaling, data.images.pixels, parts.rows, data.source_dtype)
         else:
             scaling = previous.scaling
+        copies = copy_callbacks(self.callbacks)
 
-        # From here on TensorFlow is needed.
+        start_tensorflow()
         from fashioncnn._backend import undisturbed
-        from fashioncnn._optimizers import OPTIMIZERS
+        from fashioncnn._callbacks import with_model
         from fashioncnn._program import program_for
-        from fashioncnn._training import EarlyStopping, Settings, train
+        from fashioncnn._training import train
+
+        settings = self._settings()._replace(**changes)
+        compilation = Compilation(
+            settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
+        )
+        ends: deque[Checkpoint] = deque(maxlen=1)  # of the last epoch
+
+        def run() -> None:
+            callbacks = with_model(copies, architecture, scaling, compilation)
+            program = program_for(architecture)
+            ends.extend(train(program, scaling, start, parts, settings, callbacks))
+
+        def assign() -> None:
+            network = FittedNetwork(architecture, scaling, data.values, ends[0], compilation)
+            self._assign(checked, data, network, copies)
+
+        try:
+            undisturbed(run)
+            assign()
+        except KeyboardInterrupt:
+            if ends:
+                assign()
+            raise
+        return self
+
+    def _settings(self) -> "Settings":
+        from fashioncnn._optimizers import OPTIMIZERS
+        from fashioncnn._training import EarlyStopping, Settings
 
         stopping = EarlyStopping(int(self.n_iter_no_change), float(self.tol))
-        settings = Settings(
+        return Settings(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate or OPTIMIZERS[self.optimizer].learning_rate),
             learning_rate_schedule=self.learning_rate_schedule,
@@ -529,20 +592,22 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             early_stopping=stopping if self.early_stopping else None,
             keep_slots=bool(self.warm_start),
             verbose=int(self.verbose),
-        )._replace(**changes)
-        end = undisturbed(lambda: train(program_for(architecture), scaling, start, parts, settings))
-        compilation = Compilation(
-            settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
         )
-        return FittedNetwork(architecture, scaling, data.values, end, compilation)
 
-    def _assign(self, checked: Self, data: TrainingData, network: FittedNetwork) -> Self:
+    def _assign(
+        self, checked: Self, data: TrainingData, network: FittedNetwork, callbacks: list[Any]
+    ) -> None:
         """Set the fitted attributes, all at once."""
-        self.__dict__.pop("feature_names_in_", None)
-        names = ("n_features_in_", "feature_names_in_")
+        attributes = dict(vars(self))
+        for name in ("n_features_in_", "feature_names_in_", "callbacks_"):
+            attributes.pop(name, None)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if name in vars(checked):
+                attributes[name] = vars(checked)[name]
+        if self.callbacks is not None:
+            attributes["callbacks_"] = callbacks
         history = network.checkpoint.history
-        self.__dict__.update(
-            {name: vars(checked)[name] for name in names if name in vars(checked)},
+        attributes.update(
             classes_=data.classes,
             image_shape_=network.architecture.image_shape,
             history_={name: list(values) for name, values in history.items()},
@@ -550,7 +615,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             best_epoch_=network.checkpoint.best_epoch,
             _network=network,
         )
-        return self
+        self.__dict__ = attributes  # in one step, which nothing can interrupt
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the label of each image.
@@ -637,6 +702,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """The network as a compiled keras.Model, built when it is first asked for."""
         check_is_fitted(self)
         return self._network.keras_model()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out `callbacks_`, which may hold files and whatever else can't be copied."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "callbacks_"}
 
     def __dir__(self) -> list[str]:
         """Leave out `model_`: scikit-learn's notebook repr evaluates all that is listed here."""

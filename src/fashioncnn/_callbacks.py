@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Keras callbacks in a training loop that is not Keras' own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from fashioncnn._architecture import Architecture
+from fashioncnn._backend import keras, tf, untouched
+from fashioncnn._fitted import Compilation
+from fashioncnn._network import build_compiled_network, weight_name
+from fashioncnn._optimizers import OPTIMIZERS
+from fashioncnn._scaling import Scaling
+from fashioncnn._steps import TrainingState
+
+_TRAIN_BATCH_HOOKS = (  # the last two are what the first two call unless they are overridden
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_batch_begin",
+    "on_batch_end",
+)
+_TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
+
+
+class Callbacks:
+    """The callbacks of one training, and the compiled Keras model that they see.
+
+    The variables of the model and of its optimizer are the ones that training changes. So callbacks
+    see the weights as they are, and what they do to them holds. Without callbacks there is no
+    model, and hooks do nothing.
+
+    Parameters
+    ----------
+    callbacks : sequence of keras.callbacks.Callback
+        They are called in this order.
+    model : keras.Model or None
+        The compiled model.
+    state : TrainingState or None
+        The variables of the model and of its optimizer.
+
+    Attributes
+    ----------
+    has_batch_hooks, has_test_batch_hooks : bool
+        Whether a callback wants to be called for each batch.
+    first_epoch : int
+        The epoch to start with: 0, unless a callback has restored a later one.
+    iterations : int
+        The number of steps behind the optimizer's moments.
+    learning_rate : float
+        The rate of the last step; before the first one, of that.
+    chosen_rate : float or None
+        The rate that a callback has set for all further steps.
+    stop_training : bool
+        Whether a callback wants training to end.
+    """
+
+    def __init__(
+        self,
+        callbacks: Sequence[Any] = (),
+        model: keras.Model | None = None,
+        state: TrainingState | None = None,
+    ) -> None:
+        self._callbacks = list(callbacks)
+        self._model: Any = model
+        self._optimizer: Any = model and model.optimizer
+        self.state = state
+        self.has_batch_hooks = any(_overrides(each, _TRAIN_BATCH_HOOKS) for each in callbacks)
+        self.has_test_batch_hooks = any(_overrides(each, _TEST_BATCH_HOOKS) for each in callbacks)
+        self.first_epoch = 0
+        self.iterations = 0
+        self.learning_rate = 0.0
+        self.chosen_rate: float | None = None
+        self.stop_training = False
+        self._logs: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        """Do nothing: it is `begin` that gives callbacks the model."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Take the model away from the callbacks."""
+        for callback in self._callbacks:
+            callback._model = None
+
+    def begin(
+        self, params: Mapping[str, Any], schedule: str, iterations: int, learning_rate: float
+    ) -> None:
+        """Show callbacks the model, as it is before the first step, and call `on_train_begin`.
+
+        Parameters
+        ----------
+        params : dict
+            What callbacks find in their `params`: "verbose", "epochs" and "steps".
+        schedule : str
+            The learning rate's; only a constant one lets callbacks set the rate.
+        iterations : int
+            The number of steps behind the optimizer's moments.
+        learning_rate : float
+            The rate of the first step.
+        """
+        self._schedule = schedule
+        self.iterations, self.learning_rate = iterations, learning_rate
+        if self._model is None:
+            return
+        self._model.stop_training = False
+        if not any(isinstance(callback, keras.callbacks.History) for callback in self._callbacks):
+            self._callbacks.append(keras.callbacks.History())  # others look for model.history
+        for callback in self._callbacks:
+            callback.set_params(dict(params))
+            callback.set_model(self._model)
+        self.call("on_train_begin", {})
+        self.first_epoch = self._model._initial_epoch or 0
+
+    def call(self, hook: str, *args: Any) -> None:
+        """Call a hook of every callback.
+
+        Raises
+        ------
+        ValueError
+            If a callback changes what does not follow callbacks here.
+        """
+        if self._model is None:
+            return
+        self._optimizer.iterations.assign(self.iterations)
+        self._optimizer.learning_rate.assign(self.learning_rate)
+        for callback in self._callbacks:
+            getattr(callback, hook)(*args)
+            self._heed(type(callback).__name__)
+        self.stop_training = bool(self._model.stop_training)
+
+    def _heed(self, name: str) -> None:
+        """Take over what a callback has set."""
+        rate = self._optimizer.learning_rate
+        if self._model.optimizer is not self._optimizer or not isinstance(rate, keras.Variable):
+            raise ValueError(
+                f"The callback {name} has changed the model's optimizer, which does not change the "
+                "training here. A callback may set optimizer.learning_rate to a number; what else "
+                "belongs to the optimizer are parameters of the classifier."
+            )
+        iterations, rate = int(self._optimizer.iterations), float(rate)
+        is_restored, self.iterations = iterations != self.iterations, iterations
+        if rate == np.float32(self.learning_rate):
+            return
+        if self._schedule == "constant":
+            self.learning_rate = self.chosen_rate = rate
+        elif not is_restored:  # what has been saved has the rate of its step
+            raise ValueError(
+                f"The callback {name} has set the learning rate to {rate:g}, but "
+                f"learning_rate_schedule={self._schedule!r} decides it. Use "
+                "learning_rate_schedule='constant', or leave the callback out."
+            )
+
+    def begin_batch(self, step: int) -> None:
+        """Call the hook before a step, where a callback has one for steps."""
+        if self.has_batch_hooks:
+            self.call("on_train_batch_begin", step, {})
+
+    def end_batch(self, step: int, logs: Mapping[str, float]) -> None:
+        """Call the hook after a step, with the epoch's metrics so far."""
+        if self.has_batch_hooks:
+            self.call("on_train_batch_end", step, dict(logs))
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Call the hook after an epoch, counted from 0; callbacks add to the logs for others."""
+        self._logs = dict(sorted(logs.items()))
+        self.call("on_epoch_end", epoch, self._logs)
+
+    def end(self) -> None:
+        """Call the hook after the last epoch, with its logs."""
+        self.call("on_train_end", self._logs)
+
+
+def with_model(
+    callbacks: Sequence[Any],
+    architecture: Architecture,
+    scaling: Scaling | None,
+    compilation: Compilation,
+) -> Callbacks:
+    """Give callbacks a model of their own; see `build_compiled_network`."""
+    if not callbacks:
+        return Callbacks()
+    model = untouched(lambda: _build_model(architecture, scaling, compilation))
+    slots = OPTIMIZERS[compilation.optimizer].keras_slots
+    return Callbacks(callbacks, model, untouched(lambda: _training_state(model, slots)))
+
+
+def _build_model(
+    architecture: Architecture, scaling: Scaling | None, compilation: Compilation
+) -> keras.Model:
+    """Build the model with all that Keras would make of it in its first step of training."""
+    model = build_compiled_network(architecture, scaling, compilation)
+    model.optimizer.build(model.trainable_variables)
+    probabilities = tf.one_hot([0], architecture.n_classes)
+    is_sparse = compilation.loss == "sparse_categorical_crossentropy"
+    model.compute_metrics(None, tf.constant([0]) if is_sparse else probabilities, probabilities)
+    model.reset_metrics()
+    return model
+
+
+def _training_state(model: keras.Model, slots: Sequence[str | None]) -> TrainingState:
+    def slots_of(number: int, variable: keras.Variable) -> tuple[Any, ...]:
+        return tuple(
+            getattr(model.optimizer, name)[number].value
+            if name
+            else tf.Variable(tf.zeros(variable.shape), trainable=False)
+            for name in slots
+        )
+
+    return TrainingState(
+        weights={weight_name(variable): variable.value for variable in model.weights},
+        slots={
+            weight_name(variable): slots_of(number, variable)
+            for number, variable in enumerate(model.trainable_weights)
+        },
+    )
+
+
+def _overrides(callback: Any, hooks: Sequence[str]) -> bool:
+    """Say whether a callback has one of these hooks, in its class or, as some do, of its own."""
+    return any(
+        getattr(getattr(callback, hook), "__func__", None)
+        is not getattr(keras.callbacks.Callback, hook)
+        for hook in hooks
+    )

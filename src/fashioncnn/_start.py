@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How TensorFlow starts: when it is first needed, as a whole, and never on in a forked process."""
+
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_has_lost_tensorflow = False  # whether this process was forked from one where TensorFlow ran
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow, unless it is there.
+
+    Raises
+    ------
+    RuntimeError
+        If this process was forked from one where TensorFlow ran. Its threads are not copied, so
+        whatever is computed would wait for them for ever.
+    """
+    if _has_lost_tensorflow:
+        raise RuntimeError(
+            "TensorFlow ran before this process was forked, and can't go on here. Use joblib's "
+            "default backend (loky) or threads in place of 'multiprocessing', or the start method "
+            "'spawn' or 'forkserver' of Python's multiprocessing; or fit and predict in the child "
+            "processes only."
+        )
+    if "fashioncnn._backend" not in sys.modules:
+        # Half an import could not be finished later, and Ctrl-C reaches the main thread only.
+        in_thread(lambda: importlib.import_module("fashioncnn._backend"))
+
+
+def in_thread(function: Callable[[], T]) -> T:
+    """Call a function in a new thread, and wait for it even if the user interrupts."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="fashioncnn", daemon=True)
+    thread.start()
+    _wait(thread)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _wait(thread: threading.Thread) -> None:
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        _wait(thread)
+        raise
+
+
+def _is_running() -> bool:
+    """Say whether TensorFlow has started its threads: then it refuses another number of them."""
+    tf = sys.modules.get("tensorflow")
+    if not hasattr(tf, "config"):
+        return False
+    threads = tf.config.threading  # type: ignore[union-attr]
+    number = threads.get_inter_op_parallelism_threads()
+    try:
+        threads.set_inter_op_parallelism_threads(number + 1)
+    except RuntimeError:
+        return True
+    threads.set_inter_op_parallelism_threads(number)
+    return False
+
+
+def _note_fork() -> None:
+    global _has_lost_tensorflow
+    _has_lost_tensorflow = _has_lost_tensorflow or _is_running()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_fork)
