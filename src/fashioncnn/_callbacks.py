@@ -138,15 +138,17 @@ class Callbacks:
                 "training here. A callback may set optimizer.learning_rate to a number; what else "
                 "belongs to the optimizer are parameters of the classifier."
             )
-        iterations, rate = int(self._optimizer.iterations), float(rate)
-        is_restored, self.iterations = iterations != self.iterations, iterations
-        if rate == np.float32(self.learning_rate):
+        is_restored = int(self._optimizer.iterations) != self.iterations
+        self.iterations = int(self._optimizer.iterations)
+        if float(rate) == np.float32(self.learning_rate):
             return
         if self._schedule == "constant":
-            self.learning_rate = self.chosen_rate = rate
-        elif not is_restored:  # what has been saved has the rate of its step
+            self.learning_rate = self.chosen_rate = float(rate)
+        elif is_restored:  # from a file, with the rate that its last step had
+            rate.assign(self.learning_rate)
+        else:
             raise ValueError(
-                f"The callback {name} has set the learning rate to {rate:g}, but "
+                f"The callback {name} has set the learning rate to {float(rate):g}, but "
                 f"learning_rate_schedule={self._schedule!r} decides it. Use "
                 "learning_rate_schedule='constant', or leave the callback out."
             )
@@ -164,11 +166,11 @@ class Callbacks:
     def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Call the hook after an epoch, counted from 0; callbacks add to the logs for others."""
         self._logs = dict(sorted(logs.items()))
-        self.call("on_epoch_end", epoch, self._logs)
+        self.call("on_epoch_end", epoch, dict(self._logs))
 
     def end(self) -> None:
-        """Call the hook after the last epoch, with its logs."""
-        self.call("on_train_end", self._logs)
+        """Call the hook after the last epoch, with its logs as they were at first."""
+        self.call("on_train_end", dict(self._logs))
 
 
 def with_model(
