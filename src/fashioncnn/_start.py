@@ -10,6 +10,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_SECONDS_TO_BEGIN = 1.0  # more than a new thread ever takes
+
 _has_lost_tensorflow = False  # whether this process was forked from one where TensorFlow ran
 
 
@@ -38,26 +40,34 @@ def in_thread(function: Callable[[], T]) -> T:
     """Call a function in a new thread, and wait for it even if the user interrupts."""
     results: list[T] = []
     errors: list[BaseException] = []
+    began, ended = threading.Event(), threading.Event()
 
     def run() -> None:
+        began.set()
         try:
             results.append(function())
         except BaseException as error:
             errors.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=run, name="fashioncnn", daemon=True)
-    thread.start()
-    _wait(thread)
+    try:
+        threading.Thread(target=run, name="fashioncnn", daemon=True).start()
+        _wait(ended)  # Thread.join would wait no more after an interrupt
+    except KeyboardInterrupt:
+        if began.wait(_SECONDS_TO_BEGIN):  # else the interrupt was there before the thread
+            _wait(ended)
+        raise
     if errors:
         raise errors[0]
     return results[0]
 
 
-def _wait(thread: threading.Thread) -> None:
+def _wait(event: threading.Event) -> None:
     try:
-        thread.join()
+        event.wait()
     except KeyboardInterrupt:
-        _wait(thread)
+        _wait(event)
         raise
 
 

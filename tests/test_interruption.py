@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whatever ends a fit early, the classifier is whole: as by complete epochs, or as it was."""
+
+import copy
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.callbacks import LambdaCallback
+from sklearn.model_selection import GridSearchCV
+
+import fashioncnn
+from fashioncnn import _start, _training
+
+SOURCE = str(Path(fashioncnn.__file__).parent)
+
+
+class Break:
+    """Raise an error in the n-th call of the package's functions; 0 for none, to count them."""
+
+    def __init__(self, error, number=0):
+        self.error, self.number, self.count, self.is_done = error, number, 0, False
+
+    def __enter__(self):
+        sys.setprofile(self.look)
+        return self
+
+    def __exit__(self, *exception):
+        sys.setprofile(None)
+
+    def look(self, frame, event, argument):
+        code = frame.f_code
+        is_generator = code.co_flags & inspect.CO_GENERATOR  # which is called to be closed, too
+        if event == "call" and code.co_filename.startswith(SOURCE) and not is_generator:
+            self.count += 1
+            if self.count == self.number:
+                self.is_done = True
+                sys.setprofile(None)
+                raise self.error(f"within {code.co_qualname}")
+
+
+VARIANTS = {
+    "plain": {"epochs": 2},
+    "validation": {"epochs": 2, "validation_fraction": 0.2, "class_weight": "balanced"},
+    "early stopping": {"epochs": 4, "early_stopping": True, "n_iter_no_change": 1, "tol": 0.2},
+    "warm start": {"epochs": 2, "warm_start": True},
+    "callbacks": {"epochs": 2, "callbacks": [LambdaCallback(on_batch_end=lambda *_, logs: None)]},
+    "partial fit": {},
+}
+MANY_STEPS = [
+    pytest.param(name, marks=() if name in ("validation", "partial fit") else pytest.mark.slow)
+    for name in VARIANTS
+]
+
+
+def prepared(clf, name, X, y):
+    """Give a copy of a classifier, and the call that fits it."""
+    clf = copy.copy(clf)
+    if name == "partial fit":
+        return clf, partial(clf.partial_fit, X, y, np.unique(y))
+    return clf, partial(clf.fit, X, y)
+
+
+def calls_of_a_fit(clf, name, X, y):
+    """Count the calls of the package's functions once all is compiled."""
+    for _ in range(2):
+        _, fit = prepared(clf, name, X, y)
+        with Break(RuntimeError) as fault:
+            fit()
+    assert fault.count > 50
+    return fault.count
+
+
+@pytest.fixture
+def a_step_per_call(monkeypatch):
+    """Let the number of calls not depend on time."""
+    monkeypatch.setattr(_training, "_SECONDS_PER_CALL", 0)
+
+
+@pytest.mark.usefixtures("a_step_per_call")
+@pytest.mark.parametrize("name", MANY_STEPS)
+def test_a_fault_in_any_step_of_a_refit_leaves_all_as_it_was(images, small, name):
+    X, y = images
+    fitted, fit = prepared(small(**VARIANTS[name]), name, X, y)
+    before = fit().predict_proba(X)
+    for number in range(1, calls_of_a_fit(fitted, name, X, y) + 1):
+        clf, fit = prepared(fitted, name, X, y)
+        attributes = dict(vars(clf))
+        with Break(RuntimeError, number), pytest.raises(RuntimeError, match="within "):
+            fit()
+        assert vars(clf).keys() == attributes.keys()
+        assert all(vars(clf)[key] is value for key, value in attributes.items())
+        np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+@pytest.mark.usefixtures("a_step_per_call")
+@pytest.mark.parametrize("name", MANY_STEPS)
+def test_an_interrupt_in_any_step_keeps_the_complete_epochs(images, small, name):
+    X, y = images
+    start = small(**VARIANTS[name])
+    if name == "warm start":
+        start.fit(X, y)
+    ends = {}
+    for epochs in range(1, 1 + start.epochs):
+        end, fit = prepared(start, name, X, y)
+        end.set_params(epochs=epochs)
+        fit()
+        ends[end.n_iter_] = end
+    seen = set()
+    for number in range(1, calls_of_a_fit(start, name, X, y) + 1):
+        clf, fit = prepared(start, name, X, y)
+        attributes = dict(vars(clf))
+        with Break(KeyboardInterrupt, number), pytest.raises(KeyboardInterrupt, match="within "):
+            fit()
+        if vars(clf).get("_network") is attributes.get("_network"):
+            assert vars(clf) == attributes
+            seen.add(None)
+        else:
+            end = ends[clf.n_iter_]
+            assert (clf.history_, clf.best_epoch_) == (end.history_, end.best_epoch_)
+            np.testing.assert_array_equal(clf.predict_proba(X), end.predict_proba(X))
+            seen.add(clf.n_iter_)
+    assert seen == {None, *ends}
+
+
+def interrupt(epoch, logs=None):
+    if epoch == 2:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("inside_graph", [False, True])
+def test_an_interrupt_reaches_training_in_a_graph_of_the_user(images, small, inside_graph):
+    X, y = images
+    clf = small(callbacks=LambdaCallback(on_epoch_begin=interrupt))
+    surroundings = tf.Graph().as_default() if inside_graph else nullcontext()
+    with surroundings, pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y)
+    assert clf.n_iter_ == 2
+    expected = small(epochs=2).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+def test_a_search_does_not_go_on_after_an_interrupt(images, small):
+    clf = small(callbacks=LambdaCallback(on_epoch_begin=interrupt))
+    search = GridSearchCV(clf, {"learning_rate": [0.1, 0.01]}, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(*images)
+    assert not hasattr(search, "best_estimator_")
+
+
+def test_what_is_begun_in_a_thread_ends_before_the_interrupt_is_heard():
+    ended = []
+
+    def run():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        _start.in_thread(run)
+    assert ended
+    assert "fashioncnn" not in {thread.name for thread in threading.enumerate()}
+
+
+AT_A_RANDOM_MOMENT = """
+import os, signal, sys, threading, time
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+
+X, y = load_fashion_mnist_sample("train")
+settings = {"early_stopping": sys.argv[2] == "early", "n_iter_no_change": 99}
+clf = FashionCNNClassifier((8,), (), epochs=12, random_state=0, **settings)
+threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    clf.fit(X, y)
+    time.sleep(99)  # for the signal, if the machine was fast
+except KeyboardInterrupt:
+    pass
+try:
+    n_epochs = len(clf.predict_proba(X)) and clf.n_iter_
+    kept = clf.predict_proba(X)
+except NotFittedError:
+    n_epochs = 0
+if n_epochs:
+    again = FashionCNNClassifier(**clf.get_params()).set_params(epochs=n_epochs).fit(X, y)
+    assert (again.predict_proba(X) == kept).all()
+    assert again.history_ == clf.history_ and again.best_epoch_ == clf.best_epoch_
+clf.set_params(epochs=1).fit(X[:300], y[:300]).predict(X)
+print("complete epochs:", n_epochs)
+"""
+
+
+def complete_epochs(seconds, kind):
+    command = [sys.executable, "-c", AT_A_RANDOM_MOMENT, str(seconds), kind]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout.removeprefix("complete epochs: "))
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.5])
+def test_a_signal_while_tensorflow_is_imported(seconds):
+    assert complete_epochs(seconds, "plain") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plain", "early"])
+def test_a_signal_at_any_moment(kind):
+    random = np.random.default_rng()  # other moments each time
+    moments = random.uniform(0, 8, 10)
+    assert len({complete_epochs(seconds, kind) for seconds in moments}) > 1, moments
+
+
+FORK = """
+import multiprocessing, os, signal, sys
+import numpy as np
+from joblib import parallel_config
+from sklearn.model_selection import cross_val_score
+from fashioncnn import FashionCNNClassifier
+
+X, y = np.arange(40.0).reshape(10, 4), np.arange(10) % 2
+clf = FashionCNNClassifier((2,), (), epochs=1, random_state=0)
+signal.alarm(100)
+
+def in_child(function):
+    receive, send = multiprocessing.Pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # the end of whoever hangs
+        try:
+            send.send(str(function()))
+        except Exception as error:
+            send.send(f"{type(error).__name__}: {error}")
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, status
+    return receive.recv()
+
+if sys.argv[1] == "before":  # TensorFlow starts in children only
+    assert in_child(lambda: clf.fit(X, y).predict(X).shape) == "(10,)"
+    with parallel_config(backend="multiprocessing"):
+        assert len(cross_val_score(clf, X, y, cv=2, n_jobs=2, error_score="raise")) == 2
+elif sys.argv[1] == "imported":  # but not started
+    import tensorflow
+    assert in_child(lambda: clf.fit(X, y).predict(X).shape) == "(10,)"
+else:
+    if sys.argv[1] == "fitted":
+        clf.fit(X, y)
+        clf.model_
+        for ask in (clf.predict, clf.predict_proba, lambda X: clf.model_):
+            assert in_child(lambda: ask(X)).startswith("RuntimeError: TensorFlow ran before")
+    else:
+        import tensorflow
+        tensorflow.ones((9, 9)) @ tensorflow.ones((9, 9))
+    assert in_child(lambda: clf.fit(X, y)).startswith("RuntimeError: TensorFlow ran before this")
+    assert "NaN" in in_child(lambda: clf.fit(X * np.nan, y))  # still answered first
+    with parallel_config(backend="multiprocessing"):
+        try:
+            cross_val_score(clf, X, y, cv=2, n_jobs=2, error_score="raise")
+        except RuntimeError as error:
+            assert "Use joblib's default backend (loky)" in str(error)
+        else:
+            raise AssertionError
+    for backend in ("loky", "threading") if sys.argv[1] == "fitted" else ():
+        with parallel_config(backend=backend):
+            assert len(cross_val_score(clf, X, y, cv=2, n_jobs=2, error_score="raise")) == 2
+    clf.fit(X, y).predict(X)
+print("as it should be")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("before", marks=pytest.mark.slow),
+        pytest.param("imported", marks=pytest.mark.slow),
+        "fitted",
+        "used by others",
+    ],
+)
+def test_fork(when):
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, when],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert result.stdout == "as it should be\n", result.stderr
+
+
+TOO_LARGE = """
+import numpy as np
+from fashioncnn import FashionCNNClassifier
+X = np.zeros((2, 3000, 3000), np.uint8)
+X[1] = 1
+clf = FashionCNNClassifier((60_000,), (), kernel_size=1, pool_size=3000, epochs=1)
+try:
+    clf.fit(X, [0, 1])
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks for more memory than there is")
+def test_too_little_memory():
+    result = subprocess.run(
+        [sys.executable, "-c", TOO_LARGE],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},  # which would end the process
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.startswith("TensorFlow has too little memory. Lower batch_size,")
