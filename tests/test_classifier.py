@@ -289,7 +289,8 @@ def test_warnings_point_at_the_caller(images, small, monkeypatch):
     messages = [str(warning.message) for warning in caught]
     for part in (
         r"class_weight names labels that y lacks: ['down']",
-        "parameters on images of shape (6, 6, 1), which takes long to train. Use global_pooling",
+        "parameters on images of shape (6, 6, 1), which take long to train and much memory",
+        "dense1/kernel has 128 of them. Use global_pooling='avg'",
         "one member only, which stays in the training part: ['alone']",
         "look like flat images of shape (8, 8, 3)",
         "class_weight names labels that y lacks: ['fold']",

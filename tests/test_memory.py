@@ -17,6 +17,7 @@ SCRIPT = Path(__file__).parent.parent / "benchmarks" / "memory.py"
 def measured(tmp_path, fits, architectures, predictions, **environment):
     path = tmp_path / "memory.json"
     sizes = f"--fits {fits} --architectures {architectures} --predictions {predictions}".split()
+    sizes += ["--large-images", "20"]
     subprocess.run(
         [sys.executable, SCRIPT, *sizes, "--output", path],
         env={**os.environ, **environment},
@@ -32,6 +33,12 @@ def test_memory_stays_flat_over_fits_and_predictions(tmp_path):
     assert results["MB per fit"] < 0.2
     assert results["MB per fit of less than a batch"] < 0.2
     assert results["MB over all predictions"] < 0.5  # 50 bytes each: none that a call leaves behind
+
+    few, many = (f"MB at most for {n} large {{}}" for n in (20, 80))
+    for dtype, n_bytes in (("uint8", 1), ("float64", 8)):
+        assert results[many.format(dtype)] < 800  # with their largest feature map below 256
+        more = results[many.format(dtype)] - results[few.format(dtype)]
+        assert more < 60 * 224 * 224 * 3 * n_bytes / 2**20 / 4 + 30  # no copy of all images
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
+import math
 from collections import deque
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -725,9 +726,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _warn_of_many_parameters(architecture: Architecture) -> None:
-    if architecture.n_parameters > _MANY_PARAMETERS:
+    n_parameters = architecture.n_parameters
+    if n_parameters > _MANY_PARAMETERS:
+        sizes = {name: math.prod(shape) for name, shape in architecture.weight_shapes.items()}
+        largest = max(sizes, key=sizes.__getitem__)
         warn_user(
-            f"The network has {architecture.n_parameters:,} parameters on images of shape "
-            f"{architecture.image_shape}, which takes long to train. Use global_pooling='avg', a "
-            "larger pool_size, or more stacks in conv_stacks.",
+            f"The network has {n_parameters:,} parameters on images of shape "
+            f"{architecture.image_shape}, which take long to train and much memory; {largest} has "
+            f"{sizes[largest]:,} of them. Use global_pooling='avg', a larger pool_size, or more "
+            "stacks in conv_stacks.",
         )
