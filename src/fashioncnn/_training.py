@@ -54,12 +54,12 @@ class Evaluation(NamedTuple):
 
     losses: np.ndarray
     hits: np.ndarray
-    weights: np.ndarray
+    weights: np.ndarray  # of mean 1
 
-    def means(self) -> dict[str, float]:
-        """Return the weighted mean of the losses, and the accuracy."""
-        loss = np.average(self.losses, weights=self.weights)
-        return {"accuracy": float(self.hits.mean()), "loss": float(loss)}
+    def means(self, n: int | None = None) -> dict[str, float]:
+        """Return accuracy, and mean of weight times loss, of the first n images or of all."""
+        losses = self.weights[:n] * self.losses[:n]
+        return {"accuracy": float(self.hits[:n].mean()), "loss": float(losses.mean())}
 
 
 def train(
@@ -173,10 +173,11 @@ def _epochs(
             progress,
             callbacks,
         )
-        _refuse_non_finite("training loss", metrics["loss"], epoch + 1, settings)
+        rated = settings._replace(learning_rate=callbacks.chosen_rate or settings.learning_rate)
+        _refuse_non_finite("training loss", metrics["loss"], epoch + 1, rated)
         if parts.validation is not None:
             metrics |= _validate(evaluate, settings.batch_size, callbacks)
-            _refuse_non_finite("validation loss", metrics["val_loss"], epoch + 1, settings)
+            _refuse_non_finite("validation loss", metrics["val_loss"], epoch + 1, rated)
         progress.finish(metrics)
         history = {**metrics, "learning_rate": callbacks.learning_rate}
         callbacks.end_epoch(epoch, metrics)
@@ -348,12 +349,9 @@ def _validate(
     callbacks.call("on_test_begin", {})
     evaluation = evaluate()
     if callbacks.has_test_batch_hooks:
-        for step, end in enumerate(
-            range(batch_size, len(evaluation.losses) + batch_size, batch_size)
-        ):
+        for step in range(math.ceil(len(evaluation.losses) / batch_size)):
             callbacks.call("on_test_batch_begin", step, {})
-            so_far = Evaluation(*(values[:end] for values in evaluation))
-            callbacks.call("on_test_batch_end", step, so_far.means())
+            callbacks.call("on_test_batch_end", step, evaluation.means((step + 1) * batch_size))
     means = evaluation.means()
     callbacks.call("on_test_end", dict(means))
     return {f"val_{name}": value for name, value in means.items()}
