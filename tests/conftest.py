@@ -7,10 +7,17 @@ import os
 os.environ["SCIPY_ARRAY_API"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import hypothesis
 import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier
+
+# The same examples in every run, however slow the machine. Ever others, and many, are tried for
+# --hypothesis-profile=thorough.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from fashioncnn._outputs import log_softmax, softmax
+from fashioncnn._outputs import decision, log_softmax, softmax
 
 
 def test_log_softmax_is_the_logarithm_of_softmax():
@@ -16,10 +16,18 @@ def test_log_softmax_is_the_logarithm_of_softmax():
 def test_extreme_logits_stay_finite():
     logits = np.array([[3e38, -3e38, 0], [0, 0, 0], [1e4, 1e4, -1e4]], np.float32)
     with np.errstate(all="raise"):
-        assert np.isfinite(log_softmax(logits)).all()
+        assert np.isfinite(log_softmax(logits).astype(np.float32)).all()
         probabilities = softmax(logits)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, [[1, 0, 0], [1 / 3] * 3, [0.5, 0.5, 0]], rtol=1e-6)
+
+
+def test_decision_of_two_classes_stays_within_float32():
+    with np.errstate(all="raise", under="ignore"):
+        decided = decision(np.array([[1, 3], [3e38, -3e38], [-3e38, 3e38]], np.float32))
+    largest = np.finfo(np.float32).max
+    np.testing.assert_array_equal(decided, np.array([2, -largest, largest], np.float32))
+    assert decided.dtype == np.float32
 
 
 def test_logits_are_not_changed():

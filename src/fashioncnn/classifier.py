@@ -30,7 +30,7 @@ from fashioncnn._data import (
 )
 from fashioncnn._fitted import Compilation, FittedNetwork
 from fashioncnn._inputs import check_images
-from fashioncnn._outputs import log_softmax, softmax
+from fashioncnn._outputs import decision, log_softmax, softmax
 from fashioncnn._parameters import (
     Names,
     Nested,
@@ -689,8 +689,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         decision : ndarray of shape (n, n_classes), or (n,) for two classes, float32
             For two classes the second logit less the first.
         """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        return decision(self._logits(X))
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)
