@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What all tests share: small images that can be learnt, and one classifier fitted on them."""
 
+import copy
 import os
+import re
+import sys
+import time
 
 # Without this, set before SciPy is imported, three of scikit-learn's checks skip silently.
 os.environ["SCIPY_ARRAY_API"] = "1"
@@ -53,3 +57,32 @@ def fitted(images):
     return FashionCNNClassifier(
         (4,), (8,), epochs=8, batch_size=16, learning_rate=0.01, random_state=0
     ).fit(*images)
+
+
+@pytest.fixture
+def refused(small, fitted, monkeypatch):
+    """Give a function that demands that a call is refused as bad input is to be.
+
+    The call is refused by this package or scikit-learn, before TensorFlow is needed, at once, and
+    leaves the classifier as it was, whether it has been fitted or not.
+    """
+
+    def check(call, error, message, states=("unfitted", "fitted"), **params):
+        monkeypatch.setitem(sys.modules, "fashioncnn._backend", None)  # importing it fails
+        for state in states:
+            clf = copy.copy(fitted).set_params(**params) if state == "fitted" else small(**params)
+            before = dict(vars(clf))
+            started = time.process_time()
+            with pytest.raises(error) as caught:
+                call(clf)
+            assert time.process_time() - started < 1
+            text = re.sub(r"\s+", " ", str(caught.value))
+            assert re.search(message, text), f"{state}: {type(caught.value).__name__}: {text}"
+            modules = {entry.frame.f_globals.get("__name__", "") for entry in caught.traceback}
+            assert {name.partition(".")[0] for name in modules}.isdisjoint(
+                {"keras", "tensorflow", "torch"}
+            )
+            assert vars(clf).keys() == before.keys()
+            assert all(vars(clf)[name] is value for name, value in before.items())
+
+    return check

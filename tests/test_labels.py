@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Labels to codes."""
 
+from datetime import date
+
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse
 
-from fashioncnn._labels import codes_of, encode_labels, refuse_one_hot
+from fashioncnn._labels import as_labels, codes_of, encode_labels
 
 
 @pytest.mark.parametrize(
@@ -54,19 +55,22 @@ def test_regression_targets_are_refused():
         encode_labels(np.array([0.5, 1.5, 2.5]))
 
 
-@pytest.mark.parametrize(
-    "y", [np.eye(3), [[1, 0], [0, 1]], pd.DataFrame(np.eye(3)), [(0, 1, 1), (1, 0, 0)]]
-)
-def test_one_hot_labels_are_refused_with_the_remedy(y):
-    with pytest.raises(ValueError, match=r"y should be a 1d array.*y\.argmax\(axis=1\)"):
-        refuse_one_hot(y)
+def test_a_list_is_no_text_because_of_one_text():
+    assert as_labels(["a", 1, np.nan]).tolist()[:2] == ["a", 1]
+    assert as_labels(["a", "b"]).dtype.kind == "U"
 
 
-@pytest.mark.parametrize(
-    "y", [None, [0, 1], np.zeros((3, 1)), np.zeros(3), ["a", "b"], scipy.sparse.csr_array((3, 2))]
-)
-def test_other_labels_are_not_one_hot(y):
-    refuse_one_hot(y)
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+def test_dates_of_any_unit_are_the_same_labels(unit):
+    days = [date(2020, 1, 1), date(2021, 1, 1)]
+    classes, codes = encode_labels(np.array(days, f"M8[{unit}]"))
+    assert codes.tolist() == [0, 1]
+    assert codes_of(days, classes, "y_val").tolist() == [0, 1]
+    assert codes_of(np.array(days, "M8[us]"), classes, "y_val").tolist() == [0, 1]
+    with pytest.raises(ValueError, match="y_val has labels that y lacks"):
+        codes_of(np.array(["2020-01-01T00:00:01"], "M8[ns]"), classes, "y_val")
+    with pytest.raises(ValueError, match="y_val has labels that y lacks"):
+        codes_of(np.array([18262]), classes, "y_val")  # the same in days since 1970
 
 
 def test_codes_of_known_classes():

@@ -292,7 +292,7 @@ def test_validation_data_take_the_place_of_a_part(images, small):
             {"X_val": "X", "y_val": ["up"] * 5},
             "X_val and y_val have inconsistent numbers.*90 and 5",
         ),
-        ({"X_val": "X", "y_val": np.eye(90)}, "y should be a 1d array"),
+        ({"X_val": "X", "y_val": np.eye(90)}, "y_val should be a 1d array"),
     ],
 )
 def test_validation_data_is_checked(images, small, fit_params, message):

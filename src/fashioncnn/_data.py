@@ -10,12 +10,12 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fashioncnn._inputs import ImageShape, check_images, check_training_images
 from fashioncnn._labels import (
+    as_labels,
     check_classes,
     codes_of,
     codes_of_piece,
     encode_labels,
     refuse_one_class,
-    refuse_one_hot,
     refuse_other_classes,
 )
 from fashioncnn._parameters import parse_image_shape
@@ -129,7 +129,7 @@ def check_partial_fit_input(
 def _check_images_and_labels(
     estimator: BaseEstimator, X: Any, y: Any, known: Known | None
 ) -> tuple[np.ndarray, np.ndarray, np.dtype, PixelRange]:
-    refuse_one_hot(y)
+    y = as_labels(y)
     image_shape = (
         None if estimator.image_shape is None else parse_image_shape(estimator.image_shape)
     )
@@ -143,7 +143,7 @@ def _check_images_and_labels(
     pixels, y, source_dtype = check_training_images(
         estimator, X, y, image_shape, is_first=known is None
     )
-    values = pixel_range(pixels)
+    values = pixel_range(pixels)._replace(is_integer=source_dtype.kind in "iu")
     if known:
         warn_of_other_range(pixels, source_dtype, known.values)
         values = values.joined(known.values)
@@ -163,7 +163,6 @@ def _check_validation(
         return None
     if X is None or y is None:
         raise ValueError("Pass X_val and y_val together, or neither.")
-    refuse_one_hot(y)
     pixels, source_dtype = check_images(estimator, X, training.images.pixels.shape[1:], "X_val")
     warn_of_other_range(pixels, source_dtype, training.values, "X_val")
     codes = codes_of(y, training.classes, "y_val")

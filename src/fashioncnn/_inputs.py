@@ -2,29 +2,34 @@
 """Whatever a user calls images, as one array of shape (n, h, w, c)."""
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import _check_n_features, check_array, check_X_y, validate_data
 
-from fashioncnn._warnings import warn_user
+from fashioncnn._arrays import FILES, in_memory, kinds_of, number_errors, only_numbers, to_array
+from fashioncnn._warnings import shortened, warn_user
 
 ImageShape = tuple[int, int, int]
 
-# What arrays, tensors, data frames and sparse matrices have, and data sets and generators have not.
-_ARRAY_MARKS = ("__array__", "__array_interface__", "__dlpack__", "columns", "tocsr")
+_IMAGES = "an array of images"
+# Types of columns that hold numbers, or of which scikit-learn says well what is wrong.
+_NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool|decimal|sparse|complex|object|null")
+_INTEGERS = re.compile(r"u?int(8|16|32|64)\b")
 
 
 class Rows(NamedTuple):
     """X as scikit-learn sees it, and as what its user gave it."""
 
+    names: Any  # what has the names of columns, if anything
     values: Any  # two-dimensional
     given_shape: tuple[int, ...]
-    image_shape: ImageShape | None  # None where X was flat
+    image_shape: ImageShape | None = None  # None where X was flat
+    dtype: np.dtype | None = None  # of integers that scikit-learn makes floats
 
 
 def check_training_images(
@@ -57,7 +62,7 @@ def check_training_images(
     y : ndarray of shape (n,)
         The labels.
     source_dtype : dtype
-        The dtype of X as an array, where objects and nullable integers are floats.
+        The dtype of X as an array; of integers too where they are objects or nullable.
 
     Raises
     ------
@@ -72,15 +77,18 @@ def check_training_images(
             f"X has images of shape {rows.image_shape}, but image_shape={image_shape}. "
             "Leave image_shape=None for input that has a shape."
         )
+    # First the names of columns and that there is y, then the values, which may have lost names.
+    validate_data(estimator, rows.names, y, reset=is_first, skip_check_array=True, ensure_2d=False)
     with number_errors("X"):
-        values, y = validate_data(estimator, rows.values, y, dtype="numeric", reset=is_first)
+        values, y = check_X_y(rows.values, y, dtype="numeric", estimator=estimator)
+    _check_n_features(estimator, values, reset=is_first)
     image_shape = rows.image_shape or image_shape or _guess_image_shape(values.shape[1])
     if math.prod(image_shape) != values.shape[1]:
         raise ValueError(
             f"X has {values.shape[1]} features, but image_shape={image_shape} has "
             f"{math.prod(image_shape)} values."
         )
-    return _as_pixels(values, image_shape, "X"), y, values.dtype
+    return _as_pixels(values, image_shape, "X"), y, rows.dtype or values.dtype
 
 
 def check_images(
@@ -104,7 +112,7 @@ def check_images(
     pixels : ndarray of shape (n, h, w, c), uint8 or float32
         The images; uint8 stays uint8, everything else becomes float32.
     source_dtype : dtype
-        The dtype of X as an array, where objects and nullable integers are floats.
+        The dtype of X as an array; of integers too where they are objects or nullable.
 
     Raises
     ------
@@ -114,7 +122,7 @@ def check_images(
     rows = _rows(X, name, image_shape)
     _refuse_other_shape(estimator, rows, image_shape, name)
     # First the names of columns only, which have their own message, then the values.
-    validate_data(estimator, rows.values, reset=False, skip_check_array=True, ensure_2d=False)
+    validate_data(estimator, rows.names, reset=False, skip_check_array=True, ensure_2d=False)
     with number_errors(name):
         values = check_array(rows.values, dtype="numeric", estimator=estimator, input_name=name)
     n_features = math.prod(image_shape)
@@ -123,34 +131,30 @@ def check_images(
             f"{name} has {values.shape[1]} features, but {type(estimator).__name__} is expecting "
             f"{n_features} features as input.{_hint(rows, image_shape)}"
         )
-    return _as_pixels(values, image_shape, name), values.dtype
+    return _as_pixels(values, image_shape, name), rows.dtype or values.dtype
 
 
-@contextmanager
-def number_errors(name: str) -> Iterator[None]:
-    """Let no warning of NumPy precede the complaint about a number that is too large."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            yield
-    except OverflowError as error:  # of Python's integers
-        raise ValueError(
-            f"Input {name} contains a value too large for dtype('float64')."
-        ) from error
+def network_dtype(pixels: np.ndarray) -> np.dtype:
+    """Return the dtype in which the network takes pixels: uint8 stays, all else is float32."""
+    return pixels.dtype if pixels.dtype == np.uint8 else np.dtype(np.float32)
+
+
+def as_network_input(pixels: np.ndarray) -> np.ndarray:
+    """Cast some of the pixels that were checked to what the network takes, in C order."""
+    with np.errstate(under="ignore"):
+        return np.ascontiguousarray(pixels, network_dtype(pixels))
 
 
 def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
     """Flatten shaped input to rows; leave flat input to scikit-learn's own checks."""
-    _refuse_what_is_no_array(X, name)
-    if hasattr(X, "columns") or hasattr(X, "tocsr"):
-        return Rows(
-            X, np.shape(X), None
-        )  # data frames keep their names, sparse input gets its message
-    if not isinstance(X, np.ndarray):
-        X = _as_array(X, name)
+    X = in_memory(X, name, _IMAGES)
+    if hasattr(type(X), "columns"):
+        return _rows_of_frame(X, name)
+    X = only_numbers(_as_array(X, name), name)
     if X.dtype.name == "bfloat16":
         X = X.astype(np.float32)  # NumPy itself takes it for no number
-    if X.ndim <= 2:
-        return Rows(X, X.shape, None)
+    if X.ndim in (0, 2) or (X.ndim == 1 and len(X)):
+        return Rows(X, X, X.shape, dtype=_dtype_of_objects(X))
     if len(X) == 0:
         raise ValueError(
             f"Found array with 0 sample(s) (shape={X.shape}) as {name} while a minimum of 1 is "
@@ -164,7 +168,38 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
     shape: ImageShape = (*X.shape[1:], 1)[:3]
     if shape != image_shape:
         _refuse_channels_first(X, name)
-    return Rows(X.reshape(len(X), math.prod(shape)), X.shape, shape)
+    rows = X.reshape(len(X), math.prod(shape))
+    return Rows(rows, rows, X.shape, shape, _dtype_of_objects(X))
+
+
+def _dtype_of_objects(X: np.ndarray) -> np.dtype | None:
+    """Return int64 for Python's integers, which scikit-learn makes floats."""
+    kinds = kinds_of(X) - {bool, np.bool_} if X.dtype == object else set()
+    are_integers = kinds and all(issubclass(kind, (int, np.integer)) for kind in kinds)
+    return np.dtype(np.int64) if are_integers else None
+
+
+def _rows_of_frame(X: Any, name: str) -> Rows:
+    """Let columns of numbers pass; of objects only if they are numbers."""
+    if hasattr(type(X), "schema") and hasattr(X.schema, "types"):  # of pyarrow
+        columns, types = list(X.schema.names), [str(kind).lower() for kind in X.schema.types]
+    else:
+        columns, types = list(X.columns), [str(kind).lower() for kind in X.dtypes]
+    others = [pair for pair in zip(columns, types, strict=True) if not _NUMBERS.match(pair[1])]
+    if not columns:
+        return Rows(X, np.empty(X.shape), X.shape)
+    if others:
+        raise ValueError(
+            f"{name} has columns that are no numbers: {shortened(others)}. Convert or drop them, "
+            "or pass the images as one NumPy array."
+        )
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"{name} has several columns of one name; rename or drop them.")
+    integers = [_INTEGERS.match(kind) for kind in types]
+    dtype = np.result_type(*(found[0] for found in integers if found)) if all(integers) else None
+    return Rows(
+        X, only_numbers(np.asarray(X), name) if "object" in types else X, X.shape, None, dtype
+    )
 
 
 def _refuse_other_shape(
@@ -182,30 +217,65 @@ def _hint(rows: Rows, image_shape: ImageShape | None) -> str:
     return " To pass a single image, pass X[None]." if is_single else ""
 
 
-def _refuse_what_is_no_array(X: Any, name: str) -> None:
-    kind = type(X).__name__
-    if X is None:
-        raise ValueError(f"{name} is None; pass an array of images.")
-    if isinstance(X, (str, bytes, os.PathLike)):
-        raise ValueError(f"{name} is a {kind}; pass an array of images, not a file or its name.")
-    if not isinstance(X, (list, tuple)) and not any(hasattr(X, mark) for mark in _ARRAY_MARKS):
-        raise TypeError(
-            f"{name} must be an array of images; got {kind}. Collect its images into one array."
+def _as_array(X: Any, name: str) -> np.ndarray:
+    """Stack images that come one by one."""
+    if _is_pil(X):
+        raise ValueError(f"{name} is one image; pass a list of images: [image].")
+    if not isinstance(X, (list, tuple)):
+        X = to_array(X, name, _IMAGES)
+        if X.dtype != object or X.ndim != 1:
+            return X
+        X = list(X)  # an array of arrays
+    _refuse_other_items(X, name)
+    try:
+        return to_array(X, name, _IMAGES)
+    except ValueError as error:
+        raise ValueError(_unequal_sizes(X, name) or str(error)) from error
+
+
+def _is_pil(value: Any) -> bool:
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(value, pil.Image)
+
+
+def _refuse_other_items(images: Sequence[Any], name: str) -> None:
+    """Refuse what NumPy would stack, or say little about."""
+    for i, image in enumerate(images):
+        if image is None or isinstance(image, FILES):
+            raise ValueError(
+                f"{name}[{i}] is a {type(image).__name__}; pass an array of images, not files or "
+                "their names."
+            )
+    modes = sorted({image.mode for image in images if _is_pil(image)})
+    if modes not in ([], ["L"], ["RGB"]):
+        raise ValueError(
+            f"{name} has images of mode {', '.join(modes)}; all must be L, or all RGB. Convert "
+            "each, as by image.convert('RGB')."
+        )
+    n_dimensions = [len(image.shape) for image in images if hasattr(image, "shape")]
+    if len(images) == len(n_dimensions) == 2 and n_dimensions[0] != n_dimensions[1]:
+        raise ValueError(
+            f"{name} is a {type(images).__name__} of two arrays; pass images and labels one by one."
         )
 
 
-def _as_array(X: Any, name: str) -> np.ndarray:
-    if isinstance(X, tuple) and len(X) == 2 and np.ndim(X[0]) != np.ndim(X[1]):
-        raise ValueError(f"{name} is a tuple of two arrays; pass images and labels one by one.")
-    try:
-        return np.asarray(X)
-    except ValueError as error:
-        sizes = sorted({np.shape(image) for image in X if hasattr(image, "shape")})
-        if len(sizes) < 2:
-            raise
-        raise ValueError(
-            f"All images in {name} must have the same size; got sizes {sizes}. Resize them first."
-        ) from error
+def _unequal_sizes(images: Sequence[Any], name: str) -> str:
+    """Say which sizes the images have, or which is none; nothing if that is not the trouble."""
+    sizes = set()
+    for i, image in enumerate(images):
+        try:
+            sizes.add(image.size[::-1] if _is_pil(image) else np.shape(image))
+        except ValueError:
+            return (
+                f"{name}[{i}] is no image, but a {type(image).__name__} of parts that differ in "
+                "shape. Pass images of one size, without their labels."
+            )
+    if len(sizes) < 2:
+        return ""
+    return (
+        f"All images in {name} must have the same size; got sizes {shortened(sorted(sizes))}. "
+        "Resize them first."
+    )
 
 
 def _refuse_channels_first(X: np.ndarray, name: str) -> None:
@@ -235,11 +305,11 @@ def _guess_image_shape(n_features: int) -> ImageShape:
 def _as_pixels(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
     if values.dtype.kind in "Mm":
         raise ValueError(f"{name} has dtype {values.dtype}; pass an array of numbers.")
-    if values.dtype not in (np.uint8, np.float32):
-        with np.errstate(over="ignore", under="ignore"):
-            values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"Input {name} contains infinity or a value too large for dtype('float32')."
-            )
-    return values.reshape(len(values), *image_shape)
+    # Values are finite as they are, so the extremes tell whether all of them are as float32.
+    with np.errstate(over="ignore", under="ignore"):
+        extremes = np.array([values.min(), values.max()]).astype(np.float32)
+    if not np.isfinite(extremes).all():
+        raise ValueError(
+            f"Input {name} contains infinity or a value too large for dtype('float32')."
+        )
+    return as_network_input(values).reshape(len(values), *image_shape)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Labels to codes, their indices among the classes."""
 
+from datetime import date
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -8,27 +10,47 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
+from fashioncnn._arrays import kinds_of, missing_as_nan, to_array
 from fashioncnn._warnings import shortened
 
 
-def refuse_one_hot(y: Any) -> None:
-    """Refuse a table of labels with the sentence of scikit-learn and the remedy.
+def as_labels(y: Any, name: str = "y") -> Any:
+    """Make an array of labels, and refuse a table of them with the remedy.
+
+    None, which scikit-learn complains about, stays. An array of objects stays, too; in a list of
+    texts and others each is what it was, where NumPy would make texts of all.
 
     Raises
     ------
-    ValueError
-        If y has two dimensions and more than one column.
+    TypeError, ValueError
+        If y is no array, one-hot or a scalar, or has missing values, records or bytes.
     """
-    if hasattr(y, "tocsr"):
-        return  # sparse y gets scikit-learn's message
-    shape = getattr(y, "shape", None)
-    if shape is None and isinstance(y, (list, tuple)) and y and isinstance(y[0], (list, tuple)):
-        shape = len(y), len(y[0])
-    if shape is not None and len(shape) == 2 and shape[1] > 1:
+    if y is None:
+        return None
+    labels = np.asarray(y) if isinstance(y, Number) else to_array(y, name, "an array of labels")
+    if isinstance(y, (list, tuple)) and labels.dtype.kind in "SU" and labels.ndim == 1:
+        is_text = [isinstance(label, (str, bytes)) for label in y]
+        labels = labels if all(is_text) else np.array(y, dtype=object)
+    if labels.dtype.kind == "T":  # of NumPy's newer texts
+        labels = labels.astype(object)
+    if labels.ndim != 1 and not (labels.ndim == 2 and labels.shape[1] <= 1):
+        hint = f" If it is one-hot encoded, pass the labels: {name}.argmax(axis=1)."
         raise ValueError(
-            f"y should be a 1d array, got an array of shape {tuple(shape)} instead. "
-            "If y is one-hot encoded, pass the labels: y.argmax(axis=1)."
+            f"{name} should be a 1d array, got an array of shape {labels.shape} instead."
+            f"{hint if labels.ndim == 2 else ''}"
         )
+    if labels.dtype.kind == "S" or (labels.dtype == object and bytes in kinds_of(labels)):
+        raise TypeError(
+            f"Support for labels represented as bytes is not supported in {name}. Convert the "
+            "labels to a string or integer format."
+        )
+    if labels.dtype.kind == "V":
+        raise ValueError(
+            f"Unknown label type: {name} has dtype {labels.dtype}. Pass numbers or strings."
+        )
+    if labels.dtype.kind in "Mm" and np.isnat(labels).any():
+        raise ValueError(f"Input {name} contains NaN: row {np.isnat(labels).argmax()} is NaT.")
+    return missing_as_nan(labels) if labels.dtype == object else labels
 
 
 def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,18 +70,21 @@ def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _plain(y: np.ndarray, name: str = "y") -> np.ndarray:
-    """Take objects for what they are: strings, or numbers in an array of numbers."""
+    """Take objects for what they are: strings, or numbers or dates in an array of them."""
     if y.dtype != object:
         return y
     is_str = [isinstance(label, str) for label in y]
-    if len(set(is_str)) == 2:  # could not be sorted
-        row = is_str.index(not is_str[0])
+    odd = [row for row, label in enumerate(y) if label is None or is_str[row] != is_str[0]]
+    if odd:  # could not be sorted
         raise ValueError(
             f"Unknown label type: unknown. The labels in {name} must be all strings or all "
-            f"numbers. Got {y[0]!r} in row 0 and {y[row]!r} in row {row}."
+            f"numbers. Got {y[0]!r} in row 0 and {y[odd[-1]]!r} in row {odd[-1]}."
         )
     if is_str[0]:
         return y
+    if all(isinstance(label, date) and getattr(label, "tzinfo", None) is None for label in y):
+        dates = y.astype("datetime64")
+        return dates if dates.tolist() == y.tolist() else y
     numbers = np.array(y.tolist())
     return numbers if numbers.dtype.kind in "biuf" else y
 
@@ -82,13 +107,13 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
     TypeError, ValueError
         If y is no array of labels, or one is not among the classes; `name` is what messages call y.
     """
-    y = check_array(y, ensure_2d=False, dtype=None, input_name=name)
+    y = check_array(as_labels(y, name), ensure_2d=False, dtype=None, input_name=name)
     y = _plain(column_or_1d(y, warn=True), name)
     unknown = _unknown_labels(y, classes)
     if unknown:
         raise ValueError(
             f"{name} has labels that y lacks: {shortened(unknown)}. The classes of y are "
-            f"{shortened(classes.tolist())}."
+            f"{shortened(plain_labels(classes))}."
         )
     return _indices(y, classes)
 
@@ -99,16 +124,24 @@ def _indices(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 def _unknown_labels(y: np.ndarray, classes: np.ndarray) -> list[Any]:
     """Return the labels that are not among known classes, sorted."""
-    return sorted(set(y.tolist()) - set(classes.tolist()), key=str)
+    if y.dtype.kind == classes.dtype.kind and y.dtype.kind in "Mm":
+        dtype = np.result_type(y, classes)  # of the finer unit
+        y, classes = y.astype(dtype), classes.astype(dtype)
+    return sorted(set(plain_labels(y)) - set(plain_labels(classes)), key=str)
+
+
+def plain_labels(labels: np.ndarray) -> list[Any]:
+    """List labels as Python's own; dates and times, which have no such in all units, as NumPy's."""
+    return list(labels) if labels.dtype.kind in "Mm" else labels.tolist()
 
 
 def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
     """Raise scikit-learn's sentence if a warm start meets classes other than before."""
-    if set(classes.tolist()) != set(before.tolist()):
+    if set(plain_labels(classes)) != set(plain_labels(before)):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the previous call "
-            f"to fit. Previously got {shortened(before.tolist())}, `y` has "
-            f"{shortened(classes.tolist())}. Pass warm_start=False to train a new network."
+            f"to fit. Previously got {shortened(plain_labels(before))}, `y` has "
+            f"{shortened(plain_labels(classes))}. Pass warm_start=False to train a new network."
         )
 
 
@@ -125,7 +158,8 @@ def codes_of_piece(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     if unknown:
         raise ValueError(
             f"`y` has classes not in `self.classes_`: {shortened(unknown)}. `self.classes_` has "
-            f"{shortened(classes.tolist())}. Name all classes in the first call of partial_fit."
+            f"{shortened(plain_labels(classes))}. Name all classes in the first call of "
+            "partial_fit."
         )
     return _indices(y, classes)
 
@@ -143,5 +177,5 @@ def check_classes(classes: Any) -> np.ndarray:
             "classes must be a sequence of labels, as np.unique(y) gives. Got "
             f"{type(classes).__name__} of {np.ndim(classes)} dimensions."
         )
-    classes = check_array(classes, ensure_2d=False, dtype=None, input_name="classes")
-    return _plain(classes, "classes")
+    labels = as_labels(classes, "classes")
+    return _plain(check_array(labels, ensure_2d=False, dtype=None, input_name="classes"), "classes")

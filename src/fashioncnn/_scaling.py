@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fashioncnn._inputs import as_network_input
 from fashioncnn._warnings import warn_user
 
 _BLOCK = 2**22  # values whose float64 copies are held at a time
@@ -29,15 +30,21 @@ class PixelRange(NamedTuple):
 
     low: float
     high: float
+    is_integer: bool = False  # whether integers within 0..1 are dark, where floats are scaled
 
     def joined(self, other: "PixelRange") -> "PixelRange":
         """Return the range of both."""
-        return PixelRange(min(self.low, other.low), max(self.high, other.high))
+        return PixelRange(
+            min(self.low, other.low),
+            max(self.high, other.high),
+            self.is_integer and other.is_integer,
+        )
 
 
 def pixel_range(pixels: np.ndarray) -> PixelRange:
-    """Return the smallest and the largest value."""
-    return PixelRange(float(pixels.min()), float(pixels.max()))
+    """Return the smallest and the largest value, as the network takes them."""
+    low, high = as_network_input(np.array([pixels.min(), pixels.max()])).tolist()
+    return PixelRange(float(low), float(high))
 
 
 def fit_scaling(
@@ -98,10 +105,10 @@ def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) ->
 
 
 def _blocks(pixels: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Copy the rows in blocks of few images, so that no copy of them all is held."""
+    """Copy and cast rows in blocks of few images, so that no copy of them all is held."""
     n_images = max(1, _BLOCK // math.prod(pixels.shape[1:]))
     for start in range(0, len(rows), n_images):
-        yield pixels[rows[start : start + n_images]]
+        yield as_network_input(pixels[rows[start : start + n_images]])
 
 
 def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,13 +150,14 @@ def warn_of_other_range(
     -----
     PixelRangeWarning
         If training values were all >= 0 with a maximum above 2 and these are floats within 0..1,
-        or the reverse.
+        or training values were floats within 0..1 and these reach above 2.
     """
     if training.low < 0 or (training.high > 1 and source_dtype.kind != "f"):
         return
-    low, high = pixel_range(pixels)
+    low, high, _ = pixel_range(pixels)
     small_for_large = training.high > 2 and low >= 0 and 0 < high <= 1
-    large_for_small = training.high <= 1 and low >= 0 and high > 2
+    is_scaled = training.high <= 1 and not training.is_integer
+    large_for_small = is_scaled and low >= 0 and high > 2
     if small_for_large or large_for_small:
         warn_user(
             f"{name} has values within {low:g}..{high:g}, but this model was trained on values "

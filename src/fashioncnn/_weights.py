@@ -3,7 +3,8 @@
 
 import math
 from collections.abc import Mapping
-from numbers import Real
+from datetime import date, timedelta
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from numpy.typing import ArrayLike
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from fashioncnn._inputs import number_errors
+from fashioncnn._arrays import number_errors, only_numbers, to_array
+from fashioncnn._labels import plain_labels
 from fashioncnn._warnings import shortened, warn_user
+
+_TIMES = (date, timedelta, np.datetime64, np.timedelta64)
 
 
 def refuse_balanced(class_weight: Any) -> None:
@@ -48,19 +52,34 @@ def class_weights(
         return np.asarray(
             compute_class_weight(class_weight, classes=classes, y=classes[codes]), dtype=float
         )
-    labels = classes.tolist()
-    unknown = [label for label in class_weight if label not in labels]
+    labels = plain_labels(classes)
+    given = {_as_label(label, classes): weight for label, weight in class_weight.items()}
+    unknown = [label for label in given if label not in labels]
     if unknown:
         warn_user(
             f"class_weight names labels that y lacks: {shortened(unknown)}. They have no effect.",
         )
-    weights = [class_weight.get(label, 1) for label in labels]
+    weights = [given.get(label, 1) for label in labels]
     if not all(_is_weight(weight) for weight in weights):
         raise ValueError(
             "The weights in class_weight must be finite numbers and not negative. "
             f"Got {class_weight!r}."
         )
     return np.array(weights, dtype=float)
+
+
+def _as_label(key: Any, classes: np.ndarray) -> Any:
+    """Take a date or time, of Python or of any unit, for the class that it equals."""
+    if classes.dtype.kind not in "Mm" or not isinstance(key, _TIMES):
+        return key
+    if not isinstance(key, np.generic):
+        if getattr(key, "tzinfo", None) is not None:
+            return key
+        key = np.timedelta64(key) if isinstance(key, timedelta) else np.datetime64(key)
+    if key.dtype.kind != classes.dtype.kind:
+        return key
+    label = key.astype(classes.dtype)
+    return label if label == key else key
 
 
 def _is_weight(value: Any) -> bool:
@@ -79,16 +98,21 @@ def sample_weights(
     ------
     ValueError
         If the weights are not finite numbers of at least 0, one per row and not all 0.
+    TypeError
+        If they are no array.
     """
     if sample_weight is None:
         return np.ones(len(X))
-    try:
-        with number_errors(name):
+    if not isinstance(sample_weight, Number):
+        sample_weight = only_numbers(to_array(sample_weight, name, "an array of weights"), name)
+        sample_weight = sample_weight if sample_weight.ndim else float(sample_weight.item())
+    with number_errors(name):
+        try:
             weights: np.ndarray = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-    except ValueError as error:  # scikit-learn's messages know one name only
-        raise ValueError(str(error).replace("sample_weight", name)) from error
+        except ValueError as error:  # scikit-learn's messages know one name only
+            raise ValueError(str(error).replace("sample_weight", name)) from error
     if not np.isfinite(weights).all():  # of one number for all rows, which is not checked above
         raise ValueError(f"Input {name} contains NaN or infinity.")
     if not weights.any():
@@ -108,10 +132,14 @@ def absolute_weights(*factors: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a product is too large.
+        If a product is too large, or all are zero.
     """
     with np.errstate(over="ignore", under="ignore"):
         weights = np.prod(factors, axis=0).astype(np.float32)
+    if not weights.any():
+        raise ValueError(
+            "All sample and class weights are zero. Give at least one row a positive weight."
+        )
     if not np.isfinite(weights).all():
         raise ValueError(
             "The product of sample_weight and class_weight is too large for dtype('float32'). "
