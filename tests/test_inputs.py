@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whatever a user calls images: accepted as (n, h, w, c), or refused with a remedy."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -88,6 +89,19 @@ def test_uint8_stays_and_is_not_copied():
     assert np.shares_memory(as_network_input(pixels), X)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, np.longdouble])
+def test_checking_takes_no_memory(dtype):
+    X = np.zeros((1000, 50, 50), dtype)
+    clf = FashionCNNClassifier()
+    tracemalloc.start()
+    pixels, _, _ = check_training_images(clf, X, np.arange(1000) % 2, None)
+    check_images(clf, X, (50, 50, 1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.shares_memory(pixels, X)
+    assert peak < 0.1 * 2500 * 1000  # bytes, of at least as many
+
+
 def test_data_frames_keep_their_names():
     X = pd.DataFrame(np.zeros((N, 4), np.uint8), columns=list("abcd"))
     clf = FashionCNNClassifier()
@@ -120,8 +134,7 @@ def test_y_is_checked_with_x(y):
 def test_flat_and_shaped_are_one_after_fitting(checked, shape):
     pixels, source_dtype = check_images(checked, np.zeros(shape, np.int16), (3, 4, 1))
     assert pixels.shape == (shape[0], 3, 4, 1)
-    assert pixels.dtype == np.float32
-    assert source_dtype == np.int16
+    assert pixels.dtype == source_dtype == np.int16
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 import io
 import pickle
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -270,3 +271,13 @@ def test_threads_predict_what_one_predicts(images, fitted):
         for n, results in enumerate(pool.map(predict, range(1, 17))):
             for result in results:
                 np.testing.assert_array_equal(result, expected[n])
+
+
+def test_predictions_cast_batch_by_batch(images, fitted):
+    pixels = np.tile(images[0][..., np.newaxis].astype(np.float64), (400, 1, 1, 1))
+    tracemalloc.start()
+    logits = fitted._network.logits(pixels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert logits.shape == (36_000, 3)
+    assert peak < pixels.size  # bytes, where all pixels as float32 were four times as many

@@ -184,6 +184,15 @@ def test_division_into_calls_changes_no_bit(images, small, monkeypatch, name, va
     assert clf.history_ == history
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.float16, np.float64])
+@pytest.mark.parametrize("most", [0, 2**30])
+def test_casting_by_block_equals_casting_all(images, small, monkeypatch, dtype, most):
+    X, y = (images[0] / 7).astype(dtype), images[1]
+    expected = probabilities(small(epochs=2), (X.astype(np.float32), y))
+    monkeypatch.setattr("fashioncnn._training._RESIDENT_BYTES", most)
+    np.testing.assert_array_equal(probabilities(small(epochs=2), (X, y)), expected)
+
+
 def test_calls_last_half_a_second_at_most(monkeypatch):
     now, calls = [0.0], []
     monkeypatch.setattr("time.perf_counter", lambda: now[0])

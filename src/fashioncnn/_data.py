@@ -34,7 +34,7 @@ from fashioncnn._weights import (
 class Images(NamedTuple):
     """Images with their labels and weights, all of the same length."""
 
-    pixels: np.ndarray  # (n, h, w, c), uint8 or float32
+    pixels: np.ndarray  # (n, h, w, c), of any dtype of numbers
     codes: np.ndarray  # (n,), int32
     weights: np.ndarray  # (n,), float64 of any scale, or float32 as training takes them
 

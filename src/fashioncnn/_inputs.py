@@ -57,8 +57,8 @@ def check_training_images(
 
     Returns
     -------
-    pixels : ndarray of shape (n, h, w, c), uint8 or float32
-        The images; uint8 stays uint8, everything else becomes float32.
+    pixels : ndarray of shape (n, h, w, c)
+        The images, of whatever dtype of numbers: `as_network_input` casts those that are used.
     y : ndarray of shape (n,)
         The labels.
     source_dtype : dtype
@@ -109,8 +109,8 @@ def check_images(
 
     Returns
     -------
-    pixels : ndarray of shape (n, h, w, c), uint8 or float32
-        The images; uint8 stays uint8, everything else becomes float32.
+    pixels : ndarray of shape (n, h, w, c)
+        The images, of whatever dtype of numbers: `as_network_input` casts those that are used.
     source_dtype : dtype
         The dtype of X as an array; of integers too where they are objects or nullable.
 
@@ -312,4 +312,4 @@ def _as_pixels(values: np.ndarray, image_shape: ImageShape, name: str) -> np.nda
         raise ValueError(
             f"Input {name} contains infinity or a value too large for dtype('float32')."
         )
-    return as_network_input(values).reshape(len(values), *image_shape)
+    return values.reshape(len(values), *image_shape)

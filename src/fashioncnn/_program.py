@@ -17,6 +17,7 @@ import numpy as np
 
 from fashioncnn._architecture import Architecture
 from fashioncnn._backend import keras, tf, untouched
+from fashioncnn._inputs import as_network_input, network_dtype
 from fashioncnn._network import build_network
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._scaling import Scaling
@@ -93,21 +94,21 @@ class Program:
             The value of each weight by its name.
         scaling : Scaling or None
             The constants of the scaling.
-        pixels : ndarray of shape (n, h, w, c), uint8 or float32
-            The images.
+        pixels : ndarray of shape (n, h, w, c)
+            The images, cast batch by batch.
 
         Returns
         -------
         logits : ndarray of shape (n, n_classes), float32
             The values that softmax turns into probabilities.
         """
-        dtype = pixels.dtype.name
+        dtype = network_dtype(pixels).name
         forward = self._function(("forward", dtype), lambda: trace_forward(self._network, dtype))
         scale, offset = (tf.constant(array) for array in self.scaling_arrays(scaling))
         size = _batch_size(len(pixels), self._batch_sizes)
         logits = np.empty((len(pixels), self.architecture.n_classes), np.float32)
         for start in range(0, len(pixels), size):
-            batch = pixels[start : start + size]
+            batch = as_network_input(pixels[start : start + size])
             padding = [(0, size - len(batch))] + [(0, 0)] * 3
             padded = np.pad(batch, padding) if len(batch) < size else batch
             logits[start : start + size] = forward(

@@ -4,7 +4,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from fashioncnn._backend import keras, tf
 from fashioncnn._callbacks import Callbacks
 from fashioncnn._checkpoint import Checkpoint, History, joined
 from fashioncnn._data import Images, Parts
+from fashioncnn._inputs import as_network_input, network_dtype
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._outputs import log_softmax
 from fashioncnn._program import Program
@@ -232,7 +233,8 @@ def _compiled_steps(
     Return the steps and the variables that they change: those of the callbacks' model, or those
     that are lent.
     """
-    function = program.training_function(settings.optimizer, lent, parts.images.pixels.dtype.name)
+    dtype = network_dtype(parts.images.pixels).name
+    function = program.training_function(settings.optimizer, lent, dtype)
     state = callbacks.state or lent
     state.reset(start.weights, start.slots)
     scale, offset = program.scaling_arrays(scaling)
@@ -276,14 +278,14 @@ def _compiled_steps(
 
 def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndarray]]:
     """Turn row numbers into tensors and the positions of the rows in them."""
-    if images.pixels.nbytes > _RESIDENT_BYTES:
-        return lambda rows: (_tensors(array[rows] for array in images), np.arange(len(rows)))
-    tensors = _tensors(images)
+    if images.pixels.size * network_dtype(images.pixels).itemsize > _RESIDENT_BYTES:
+        return lambda rows: (_tensors(*(array[rows] for array in images)), np.arange(len(rows)))
+    tensors = _tensors(*images)
     return lambda rows: (tensors, rows)
 
 
-def _tensors(arrays: Iterable[np.ndarray]) -> tuple[Any, ...]:
-    return tuple(tf.constant(array) for array in arrays)
+def _tensors(pixels: np.ndarray, *others: np.ndarray) -> tuple[Any, ...]:
+    return tuple(tf.constant(array) for array in (as_network_input(pixels), *others))
 
 
 def _run_epoch(
