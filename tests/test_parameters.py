@@ -2,6 +2,8 @@
 """What each parameter accepts and refuses, before TensorFlow is imported."""
 
 import math
+import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -60,38 +62,53 @@ REFUSED = {
     "activation": ["Relu", None, max, "softmax"],
     "batch_normalization": ["yes", None, 2],
     "global_pooling": ["mean", True],
-    "conv_dropout": [1, 1.0, -0.1, math.nan, "0.5", None, (), (0.5, 1.0), True, 10**400],
-    "dense_dropout": [1.0, -0.1, math.nan, None],
+    "conv_dropout": [1, 1.0, -0.1, math.nan, "0.5", None, (), (0.5, 1.0), True, 10**400, 1 - 1e-9],
+    "dense_dropout": [1.0, -0.1, math.nan, None, False, 10**400, np.array(0.5), 1 - 1e-9],
     "loss": ["mse", None],
-    "label_smoothing": [1.0, -0.1, math.nan],
+    "label_smoothing": [1.0, -0.1, math.nan, False, "0.1", 10**400],
     "class_weight": ["foo", [1, 2]],
     "optimizer": ["adamm", None],
-    "learning_rate": [0, 0.0, -1, math.nan, math.inf, "0.1"],
+    "learning_rate": [
+        0,
+        0.0,
+        -1,
+        math.nan,
+        np.float32("nan"),
+        math.inf,
+        "0.1",
+        True,
+        10**400,
+        1e39,
+        1e-46,
+        Fraction(1, 10**400),
+        np.longdouble("1e4000"),
+        np.array(0.1),
+        np.array([0.1]),
+    ],
     "learning_rate_schedule": ["Cosine", "step", None, abs],
-    "weight_decay": [-0.1, math.nan, math.inf, "0.1", None],
-    "epochs": [0, -1, 1.0, "3", None],
-    "batch_size": [0, -1, 128.0, None],
+    "weight_decay": [-0.1, math.nan, math.inf, "0.1", None, True, 10**400, 1e39],
+    "epochs": [0, -1, 1.0, "3", None, True, 10**400, math.nan, np.array(3)],
+    "batch_size": [0, -1, 128.0, None, True, 10**400],
     "early_stopping": ["yes", None, 2],
-    "validation_fraction": [0, 0.0, 1, 1.0, 1.5, -0.1, math.nan],
-    "n_iter_no_change": [0, -1, 2.0, math.inf, None],
-    "tol": [-1e-4, math.nan, math.inf, None],
+    "validation_fraction": [0, 0.0, 1, 1.0, 1.5, -0.1, math.nan, True, 10**400],
+    "n_iter_no_change": [0, -1, 2.0, math.inf, None, True, 10**400],
+    "tol": [-1e-4, math.nan, math.inf, None, False, 10**400],
     "image_shape": [(28,), (28, 28, 1, 1), (0, 28), 28, "28x28", (28.0, 28)],
     "scaling": ["minmax", 1],
     "warm_start": ["yes", None, 2],
     "random_state": [-1, "seed", 1.5],
-    "verbose": [-1, 3, "1", None],
+    "verbose": [-1, 3, "1", None, 10**400],
 }
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in REFUSED.items() for value in values]
 )
-def test_bad_values_are_named_before_data_is_looked_at(name, value):
-    clf = FashionCNNClassifier(**{name: value})
-    with pytest.raises(InvalidParameterError) as error:
-        clf.fit(None, None)
-    assert str(error.value).startswith(f"The '{name}' parameter of FashionCNNClassifier must be ")
-    assert f"Got {value!r} instead" in str(error.value)
+def test_bad_values_are_named_before_data_is_looked_at(refused, name, value):
+    message = f"^The '{name}' parameter of FashionCNNClassifier must be .*"
+    received = re.escape(re.sub(r"\s+", " ", f"Got {value!r} instead"))
+    message += received
+    refused(lambda clf: clf.fit(None, None), InvalidParameterError, message, **{name: value})
 
 
 def test_a_keras_optimizer_is_refused_with_the_remedy():
@@ -100,6 +117,21 @@ def test_a_keras_optimizer_is_refused_with_the_remedy():
     clf = FashionCNNClassifier(optimizer=keras.optimizers.Adam(0.01))
     with pytest.raises(InvalidParameterError, match=r"pass its name and its rate.*Got <keras"):
         clf.fit(None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("conv_stacks", ((10**400,),)), ("dense_units", 2**63), ("dense_units", (2**40,))],
+)
+def test_a_network_that_no_memory_holds_is_refused(images, refused, name, value):
+    message = rf"'conv_stacks' and 'dense_units' parameters ask for .* Got .*{name}="
+    refused(lambda clf: clf.fit(*images), ValueError, message, **{name: value})
+
+
+def test_unknown_parameters_are_refused():
+    message = r"Invalid parameter 'foo' for estimator .* Valid parameters are: \['activation',"
+    with pytest.raises(ValueError, match=message):
+        FashionCNNClassifier().set_params(foo=1)
 
 
 def test_every_parameter_has_refused_values():
@@ -112,6 +144,10 @@ def test_scalars_of_numpy_are_accepted(images, small):
         epochs=np.int64(1), learning_rate=np.float32(1e-3), batch_size=np.int32(16), verbose=False
     )
     assert clf.fit(X, y).n_iter_ == 1
+    for number in (np.float64(0.25), np.float16(0.25), Fraction(1, 4)):
+        names = ("dense_dropout", "label_smoothing", "learning_rate", "weight_decay", "tol")
+        values = dict.fromkeys(names, number)
+        assert clf.set_params(**values, validation_fraction=number).fit(X, y).n_iter_ == 1
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 """The nested parameters (stacks, windows, rates, shapes): what they may be, written out in full."""
 
 import copy
+import math
 import sys
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from sklearn.utils._param_validation import Options, StrOptions
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fashioncnn._architecture import Architecture, Window
+
+_MOST_PARAMETERS = 10**12
 
 
 class Nested(Options):
@@ -33,12 +37,21 @@ class Nested(Options):
         """Say whether ``parse`` reads the value."""
         try:
             self.parse(val)
-        except (OverflowError, ValueError):
+        except ValueError:
             return False
         return True
 
     def __str__(self) -> str:
         return self.description
+
+
+class Number(Interval):
+    """An interval of numbers, which are no truth values, within which float32 keeps them."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Say whether the value is a number of the type and within the interval."""
+        is_number = isinstance(val, self.type) and not isinstance(val, bool)
+        return is_number and _in_float32(val) in self
 
 
 class Names(StrOptions):
@@ -137,7 +150,8 @@ def build_architecture(
     Raises
     ------
     ValueError
-        If a value given per stack does not have one entry per stack.
+        If a value given per stack does not have one entry per stack, or no memory could hold the
+        network.
     """
     conv_stacks = parse_conv_stacks(params["conv_stacks"])
 
@@ -157,7 +171,7 @@ def build_architecture(
         return per_stack(name, parsed, isinstance(parsed[0], int))
 
     rates = parse_rates(params["conv_dropout"])
-    return Architecture(
+    architecture = Architecture(
         image_shape=image_shape,
         n_classes=n_classes,
         conv_stacks=conv_stacks,
@@ -171,6 +185,13 @@ def build_architecture(
         conv_dropouts=per_stack("conv_dropout", rates, isinstance(rates, float)),
         dense_dropout=float(params["dense_dropout"]),
     )
+    if architecture.n_parameters > _MOST_PARAMETERS:
+        raise ValueError(
+            "The 'conv_stacks' and 'dense_units' parameters ask for a network of more than 10**12 "
+            f"parameters on images of shape {image_shape}. Use fewer filters and units. Got "
+            f"conv_stacks={params['conv_stacks']!r} and dense_units={params['dense_units']!r}."
+        )
+    return architecture
 
 
 def _is_sequence(value: Any) -> bool:
@@ -193,6 +214,15 @@ def _positive_ints(value: Any) -> tuple[int, ...]:
     return tuple(_positive_int(item) for item in _sequence(value))
 
 
+def _in_float32(value: Any) -> float:
+    """Return what the network makes of a number; one that no float holds is infinite."""
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.float32(float(value)))
+    except OverflowError:
+        return math.inf
+
+
 def _pair(value: Any) -> Window:
     pair = _positive_ints(value)
     if len(pair) != 2:
@@ -201,6 +231,6 @@ def _pair(value: Any) -> Window:
 
 
 def _rate(value: Any) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= _in_float32(value) < 1:
         raise ValueError("not a rate in [0, 1)")
     return float(value)

@@ -34,6 +34,7 @@ from fashioncnn._outputs import decision, log_softmax, softmax
 from fashioncnn._parameters import (
     Names,
     Nested,
+    Number,
     build_architecture,
     copy_callbacks,
     parse_callbacks,
@@ -239,9 +240,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         "conv_dropout": [
             Nested("a float in the range [0.0, 1.0) or a tuple of them, one per stack", parse_rates)
         ],
-        "dense_dropout": [Interval(Real, 0, 1, closed="left")],
+        "dense_dropout": [Number(Real, 0, 1, closed="left")],
         "loss": [StrOptions({"categorical_crossentropy", "sparse_categorical_crossentropy"})],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "label_smoothing": [Number(Real, 0, 1, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "optimizer": [
             Names(
@@ -250,15 +251,15 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
                 "learning_rate=0.001",
             )
         ],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "learning_rate": [Number(Real, 0, None, closed="neither"), None],
         "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Number(Real, 0, None, closed="left")],
+        "epochs": [Number(Integral, 1, None, closed="left")],
+        "batch_size": [Number(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Number(Real, 0, 1, closed="neither"), None],
+        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
+        "tol": [Number(Real, 0, None, closed="left")],
         "image_shape": [
             Nested("a tuple (h, w) or (h, w, c) of ints in the range [1, inf)", parse_image_shape),
             None,
