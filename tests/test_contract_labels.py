@@ -127,6 +127,7 @@ WAYS = {
     "fit": lambda clf, X, y, bad: clf.fit(X, bad),
     "partial_fit": lambda clf, X, y, bad: clf.partial_fit(X, bad, classes=np.unique(y)),
     "y_val": lambda clf, X, y, bad: clf.fit(X, y, X_val=X, y_val=bad),
+    "score": lambda clf, X, y, bad: clf.score(X, bad),
 }
 
 
@@ -137,8 +138,8 @@ WAYS = {
 def test_labels_refused(images, refused, way, make, error, message):
     X, y = images
     message = message.replace("<y>", "y_val" if way == "y_val" else "y")
-    bad = make(y)
-    refused(lambda clf: WAYS[way](clf, X, y, bad), error, message)
+    bad, states = make(y), ["fitted"] if way == "score" else ["unfitted", "fitted"]
+    refused(lambda clf: WAYS[way](clf, X, y, bad), error, message, states)
 
 
 @pytest.mark.parametrize(
@@ -228,16 +229,32 @@ def test_dates_come_back_and_are_scored(images, small, unit):
     X, y = images
     clf = small().fit(X, days(y, unit))
     assert clf.predict(X).dtype == np.dtype(f"M8[{unit}]")
-    assert clf.score(X, days(y, unit)) > 0.9
+    for labels in (days(y, unit), days(y), days(y).tolist(), pd.Series(days(y, unit))):
+        assert clf.score(X, labels) > 0.9
     with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
         clf.partial_fit(X, days(y, unit) + 1)
 
 
-@pytest.mark.skipif(OLD, reason="scikit-learn compares other kinds of labels before 1.7")
-def test_other_labels_in_score(images, fitted):
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (codes, r"Mix of label input types \(string and number\)"),
+        (lambda y: y[:-1], r"inconsistent numbers of samples: \[90, 89\]"),
+        (lambda y: None, "y is None; pass an array of labels"),
+    ],
+    ids=["numbers", "short", "None"],
+)
+def test_labels_refused_in_score(images, refused, make, message):
     X, y = images
-    with pytest.raises(ValueError, match=r"Mix of label input types \(string and number\)"):
-        fitted.score(X, codes(y))
+    refused(lambda clf: clf.score(X, make(y)), ValueError, message, ["fitted"])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ACCEPTED if "date" not in kind])
+def test_labels_accepted_in_score(images, small, kind):
+    X, y = images
+    labels = ACCEPTED[kind](y)
+    clf = small(epochs=1).fit(X, np.asarray(labels).ravel())
+    assert clf.score(X, labels) == np.mean(clf.predict(X) == np.asarray(labels).ravel())
 
 
 @pytest.mark.skipif(OLD, reason="scikit-learn does not warn before 1.7")
@@ -279,7 +296,7 @@ REFUSED_WEIGHTS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["fit", "partial_fit", "sample_weight_val"])
+@pytest.mark.parametrize("name", ["fit", "partial_fit", "sample_weight_val", "score"])
 @pytest.mark.parametrize(
     ("weights", "error", "message"),
     [row[1:] for row in REFUSED_WEIGHTS],
@@ -291,9 +308,11 @@ def test_weights_refused(images, refused, name, weights, error, message):
         "fit": lambda clf: clf.fit(X, y, weights),
         "partial_fit": lambda clf: clf.partial_fit(X, y, np.unique(y), weights),
         "sample_weight_val": lambda clf: clf.fit(X, y, X_val=X, y_val=y, sample_weight_val=weights),
+        "score": lambda clf: clf.score(X, y, weights),
     }
     argument = name if name == "sample_weight_val" else "sample_weight"
-    refused(calls[name], error, message.replace("<w>", argument))
+    states = ["fitted"] if name == "score" else ["unfitted", "fitted"]
+    refused(calls[name], error, message.replace("<w>", argument), states)
 
 
 def test_weights_of_torch_with_gradient_refused(images, refused):

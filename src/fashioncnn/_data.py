@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fashioncnn._inputs import ImageShape, check_images, check_training_images
@@ -15,6 +16,7 @@ from fashioncnn._labels import (
     codes_of,
     codes_of_piece,
     encode_labels,
+    labels_to_score,
     refuse_one_class,
     refuse_other_classes,
 )
@@ -124,6 +126,21 @@ def check_partial_fit_input(
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = absolute_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
     return TrainingData(Images(pixels, codes, weights), source_dtype, values, classes, None)
+
+
+def check_score_input(
+    y: Any, sample_weight: Any, classes: np.ndarray, pixels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make every complaint about the labels and weights that `score` is given with the pixels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are none, or not as many as images.
+    """
+    labels = labels_to_score(y, classes)
+    check_consistent_length(pixels, labels)
+    return labels, sample_weights(sample_weight, pixels)
 
 
 def _check_images_and_labels(

@@ -107,8 +107,7 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
     TypeError, ValueError
         If y is no array of labels, or one is not among the classes; `name` is what messages call y.
     """
-    y = check_array(as_labels(y, name), ensure_2d=False, dtype=None, input_name=name)
-    y = _plain(column_or_1d(y, warn=True), name)
+    y = _checked(y, name, warn=True)
     unknown = _unknown_labels(y, classes)
     if unknown:
         raise ValueError(
@@ -116,6 +115,30 @@ def codes_of(y: Any, classes: np.ndarray, name: str) -> np.ndarray:
             f"{shortened(plain_labels(classes))}."
         )
     return _indices(y, classes)
+
+
+def _checked(y: Any, name: str, warn: bool) -> np.ndarray:
+    y = check_array(as_labels(y, name), ensure_2d=False, dtype=None, input_name=name)
+    return _plain(column_or_1d(y, warn=warn), name)
+
+
+def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
+    """Check labels that predictions are compared to; those that are no class are never hit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If y is no array of labels, or has numbers where classes are strings, or the reverse.
+    """
+    if y is None:
+        raise ValueError("y is None; pass an array of labels.")
+    labels = _checked(y, "y", warn=False)
+    if (labels.dtype.kind in "OU") != (classes.dtype.kind in "OU"):
+        raise ValueError(
+            f"Mix of label input types (string and number): y has {plain_labels(labels[:1])[0]!r} in "
+            f"row 0, but the classes are {shortened(plain_labels(classes))}."
+        )
+    return labels
 
 
 def _indices(y: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -25,6 +26,7 @@ from fashioncnn._data import (
     TrainingData,
     check_fit_input,
     check_partial_fit_input,
+    check_score_input,
     divide,
     undivided,
 )
@@ -692,11 +694,42 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         return decision(self._logits(X))
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy: the share of images that are classified right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            The images, as for `predict`, which also says what is raised.
+        y : array-like of shape (n,)
+            Their labels.
+        sample_weight : array-like of shape (n,), default=None
+            How much each image counts; None is 1 for all.
+
+        Returns
+        -------
+        accuracy : float
+            The sum of the weights of the images whose label is predicted, over that of all.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Also if y is no array of labels, or weights are no finite numbers of at least 0.
+        """
+        pixels = self._pixels(X)
+        labels, weights = check_score_input(y, sample_weight, self.classes_, pixels)
+        predicted = self.classes_[softmax(self._network.logits(pixels)).argmax(axis=1)]
+        return float(accuracy_score(labels, predicted, sample_weight=weights))
+
     def _logits(self, X: Any) -> NDArray[np.float32]:
+        pixels = self._pixels(X)
+        return self._network.logits(pixels)
+
+    def _pixels(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
         pixels, source_dtype = check_images(self, X, self.image_shape_)
         warn_of_other_range(pixels, source_dtype, self._network.pixel_range)
-        return self._network.logits(pixels)
+        return pixels
 
     @property
     def model_(self) -> Any:
