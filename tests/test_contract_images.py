@@ -118,6 +118,10 @@ class OnlyDlpack:
         return self.array.__dlpack_device__()
 
 
+class Record(dict):
+    columns = ("a", "b")
+
+
 class Subclass(np.ndarray):
     pass
 
@@ -179,6 +183,7 @@ REFUSED = [
     ("list of None", lambda X: [None] * 90, ValueError, ITEM.format("NoneType")),
     ("None inside", lambda X: with_value(X, None, object), ValueError, NAN),
     ("dict", lambda X: {"image": X}, TypeError, NO_ARRAY.format("dict")),
+    ("dict with columns", lambda X: Record(a=1), TypeError, NO_ARRAY.format("Record")),
     ("set", lambda X: {1, 2}, TypeError, NO_ARRAY.format("set")),
     ("generator", lambda X: (image for image in X), TypeError, NO_ARRAY.format("generator")),
     ("map", lambda X: map(np.asarray, X), TypeError, NO_ARRAY.format("map")),

@@ -88,6 +88,7 @@ def array(dtype, *values):
         (PixelRange(0, 2.1), array(np.float32, 0.5)),
         (PixelRange(0, 1), array(np.uint8, 0, 255)),
         (PixelRange(0, 1), array(np.float32, 0, 2.1)),
+        (PixelRange(0, 1, is_integer=True).joined(PixelRange(0, 1)), array(np.uint8, 0, 255)),
     ],
 )
 def test_another_range_warns(training, pixels):
@@ -104,6 +105,8 @@ def test_another_range_warns(training, pixels):
         (PixelRange(0, 255), array(np.float32, 0, 0)),
         (PixelRange(0, 255), array(np.float32, -1, 1)),
         (PixelRange(-3, 3), array(np.float32, 0, 1)),
+        (PixelRange(0, 1, is_integer=True), array(np.uint8, 0, 255)),  # it was dark
+        (PixelRange(0, 1, True).joined(PixelRange(0, 1, True)), array(np.float32, 0, 2.1)),
         (PixelRange(0, 1), array(np.float32, 0, 2)),
         (PixelRange(0, 1), array(np.float32, -5, 5)),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 # What arrays, tensors and data frames have, and data sets and generators have not.
-_MARKS = ("__array__", "__array_interface__", "__dlpack__", "columns")
+_MARKS = ("__array__", "__array_interface__", "__dlpack__")
 FILES = (str, bytes, bytearray, os.PathLike)
 _MISSING = ("NAType", "NaTType")  # of pandas, which need not be installed
 

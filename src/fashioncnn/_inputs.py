@@ -148,7 +148,7 @@ def as_network_input(pixels: np.ndarray) -> np.ndarray:
 def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
     """Flatten shaped input to rows; leave flat input to scikit-learn's own checks."""
     X = in_memory(X, name, _IMAGES)
-    if hasattr(type(X), "columns"):
+    if hasattr(type(X), "columns") and hasattr(type(X), "shape"):
         return _rows_of_frame(X, name)
     X = only_numbers(_as_array(X, name), name)
     if X.dtype.name == "bfloat16":

@@ -135,8 +135,9 @@ def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
     labels = _checked(y, "y", warn=False)
     if (labels.dtype.kind in "OU") != (classes.dtype.kind in "OU"):
         raise ValueError(
-            f"Mix of label input types (string and number): y has {plain_labels(labels[:1])[0]!r} in "
-            f"row 0, but the classes are {shortened(plain_labels(classes))}."
+            "Mix of label input types (string and number): y has "
+            f"{plain_labels(labels[:1])[0]!r} in row 0, but the classes are "
+            f"{shortened(plain_labels(classes))}."
         )
     return labels
 

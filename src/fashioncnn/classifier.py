@@ -400,7 +400,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
             The images, with raw pixels of any numeric dtype; uint8 takes the least memory.
         y : array-like of shape (n,)
-            The labels: numbers, strings, or whatever scikit-learn takes as classes.
+            The labels: numbers, strings or dates.
         sample_weight : array-like of shape (n,), default=None
             The weight of each image's loss; None is 1 for all. Together with class weights they are
             scaled to mean 1 over the training part. Batch normalisation counts all images alike,
