@@ -303,8 +303,6 @@ def _guess_image_shape(n_features: int) -> ImageShape:
 
 
 def _as_pixels(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
-    if values.dtype.kind in "Mm":
-        raise ValueError(f"{name} has dtype {values.dtype}; pass an array of numbers.")
     # Values are finite as they are, so the extremes tell whether all of them are as float32.
     with np.errstate(over="ignore", under="ignore"):
         extremes = np.array([values.min(), values.max()]).astype(np.float32)
