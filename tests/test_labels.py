@@ -95,3 +95,9 @@ def test_codes_of_known_classes():
 def test_bad_labels_of_validation_data_are_named(y, error, message):
     with pytest.raises(error, match=message):
         codes_of(y, np.array([0.0, 1.0]), "y_val")
+
+
+@pytest.mark.parametrize("labels", [[0.0, 2**53, 2**53 + 1], [-1, 2**63, 2**63 + 1]])
+def test_labels_that_floats_would_make_one_are_refused(labels):
+    with pytest.raises(ValueError, match=r"too large for floats.*would become 9[\d.e+]+"):
+        encode_labels(np.array(labels, dtype=object))

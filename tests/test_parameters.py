@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from keras.callbacks import EarlyStopping
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fashioncnn import FashionCNNClassifier
@@ -95,6 +96,7 @@ REFUSED = {
     "tol": [-1e-4, math.nan, math.inf, None, False, 10**400],
     "image_shape": [(28,), (28, 28, 1, 1), (0, 28), 28, "28x28", (28.0, 28)],
     "scaling": ["minmax", 1],
+    "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
     "warm_start": ["yes", None, 2],
     "random_state": [-1, "seed", 1.5],
     "verbose": [-1, 3, "1", None, 10**400],

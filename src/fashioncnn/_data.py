@@ -117,7 +117,10 @@ def check_partial_fit_input(
 
     Weights stay as they are: those of other calls, to which they relate, are not known.
     """
-    _check_partial_fit_first_call(estimator, None if classes is None else check_classes(classes))
+    with np.errstate(invalid="ignore"):  # of floats beyond the integers
+        _check_partial_fit_first_call(
+            estimator, None if classes is None else check_classes(classes)
+        )
     classes = estimator.classes_
     refuse_one_class(len(classes), "classes")
     refuse_balanced(estimator.class_weight)

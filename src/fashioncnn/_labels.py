@@ -86,7 +86,20 @@ def _plain(y: np.ndarray, name: str = "y") -> np.ndarray:
         dates = y.astype("datetime64")
         return dates if dates.tolist() == y.tolist() else y
     numbers = np.array(y.tolist())
-    return numbers if numbers.dtype.kind in "biuf" else y
+    if numbers.dtype.kind not in "biuf":
+        return y
+    _refuse_rounded(y, numbers, name)
+    return numbers
+
+
+def _refuse_rounded(y: np.ndarray, numbers: np.ndarray, name: str) -> None:
+    """Let no two labels become one, as floats beside which NumPy rounds large integers."""
+    for row, (label, number) in enumerate(zip(y.tolist(), numbers.tolist(), strict=True)):
+        if label != number and label == label:
+            raise ValueError(
+                f"The labels in {name} are integers too large for floats, and others that are "
+                f"floats or negative. Got {label!r} in row {row}, which would become {number!r}."
+            )
 
 
 def refuse_one_class(n_classes: int, where: str = "y") -> None:

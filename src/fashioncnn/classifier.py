@@ -716,20 +716,16 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         TypeError, ValueError
             Also if y is no array of labels, or weights are no finite numbers of at least 0.
         """
-        pixels = self._pixels(X)
+        check_is_fitted(self)
+        pixels, _ = check_images(self, X, self.image_shape_)
         labels, weights = check_score_input(y, sample_weight, self.classes_, pixels)
-        predicted = self.classes_[softmax(self._network.logits(pixels)).argmax(axis=1)]
-        return float(accuracy_score(labels, predicted, sample_weight=weights))
+        return float(accuracy_score(labels, self.predict(X), sample_weight=weights))
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
-        pixels = self._pixels(X)
-        return self._network.logits(pixels)
-
-    def _pixels(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
         pixels, source_dtype = check_images(self, X, self.image_shape_)
         warn_of_other_range(pixels, source_dtype, self._network.pixel_range)
-        return pixels
+        return self._network.logits(pixels)
 
     @property
     def model_(self) -> Any:
