@@ -12,7 +12,9 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fashioncnn._architecture import Architecture, Window
+from fashioncnn._warnings import warn_user
 
+_MANY_PARAMETERS = 20_000_000
 _MOST_PARAMETERS = 10**12
 
 
@@ -192,6 +194,20 @@ def build_architecture(
             f"conv_stacks={params['conv_stacks']!r} and dense_units={params['dense_units']!r}."
         )
     return architecture
+
+
+def warn_of_many_parameters(architecture: Architecture) -> None:
+    """Warn of a network that takes long to train, and say which layer makes it large."""
+    n_parameters = architecture.n_parameters
+    if n_parameters > _MANY_PARAMETERS:
+        sizes = {name: math.prod(shape) for name, shape in architecture.weight_shapes.items()}
+        largest = max(sizes, key=sizes.__getitem__)
+        warn_user(
+            f"The network has {n_parameters:,} parameters on images of shape "
+            f"{architecture.image_shape}, which take long to train and much memory; {largest} has "
+            f"{sizes[largest]:,} of them. Use global_pooling='avg', a larger pool_size, or more "
+            "stacks in conv_stacks.",
+        )
 
 
 def _is_sequence(value: Any) -> bool:

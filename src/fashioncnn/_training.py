@@ -4,7 +4,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from fashioncnn._schedules import learning_rates
 from fashioncnn._steps import TrainingState, partial_batch_size
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
+_LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
 _RESIDENT_BYTES = 2**30  # pixels up to this size become one tensor, larger ones a block per call
 
 Totals = tuple[float, int]  # the sum of weight times loss, and the number of hits
@@ -48,6 +49,24 @@ class Settings(NamedTuple):
     early_stopping: EarlyStopping | None
     keep_slots: bool  # whether training will go on from the result
     verbose: int
+
+
+def read_settings(params: Mapping[str, Any]) -> Settings:
+    """Read the settings out of the parameters of the estimator."""
+    optimizer = params["optimizer"]
+    stopping = EarlyStopping(int(params["n_iter_no_change"]), float(params["tol"]))
+    return Settings(
+        optimizer=optimizer,
+        learning_rate=float(params["learning_rate"] or OPTIMIZERS[optimizer].learning_rate),
+        learning_rate_schedule=params["learning_rate_schedule"],
+        weight_decay=float(params["weight_decay"]),
+        label_smoothing=float(params["label_smoothing"]),
+        epochs=int(params["epochs"]),
+        batch_size=min(int(params["batch_size"]), _LARGEST_BATCH),
+        early_stopping=stopping if params["early_stopping"] else None,
+        keep_slots=bool(params["warm_start"]),
+        verbose=int(params["verbose"]),
+    )
 
 
 class Evaluation(NamedTuple):
@@ -237,18 +256,7 @@ def _compiled_steps(
     function = program.training_function(settings.optimizer, lent, dtype)
     state = callbacks.state or lent
     state.reset(start.weights, start.slots)
-    scale, offset = program.scaling_arrays(scaling)
-    n_partial = len(parts.rows) % settings.batch_size
-    partial_size = partial_batch_size(n_partial, settings.batch_size)
-    inputs = {
-        "batch_size": tf.constant(settings.batch_size, tf.int32),
-        "dropout_seed": tf.constant(start.seeds.dropout, tf.int32),
-        "label_smoothing": tf.constant(settings.label_smoothing, tf.float32),
-        "offset": tf.constant(offset),
-        "partial_size": tf.constant(partial_size, tf.int32),
-        "scale": tf.constant(scale),
-        "weight_decay": tf.constant(settings.weight_decay, tf.float32),
-    }
+    inputs = _inputs(program, scaling, parts, settings, start)
     feed = _feed(parts.images)
     steps_per_epoch = _steps_per_epoch(parts, settings)
 
@@ -274,6 +282,24 @@ def _compiled_steps(
         return float(loss), int(hits)
 
     return take_steps, state
+
+
+def _inputs(
+    program: Program, scaling: Scaling | None, parts: Parts, settings: Settings, start: Checkpoint
+) -> dict[str, Any]:
+    """Make tensors of the settings that the steps take; see `trace_training`."""
+    scale, offset = program.scaling_arrays(scaling)
+    n_partial = len(parts.rows) % settings.batch_size
+    partial_size = partial_batch_size(n_partial, settings.batch_size)
+    return {
+        "batch_size": tf.constant(settings.batch_size, tf.int32),
+        "dropout_seed": tf.constant(start.seeds.dropout, tf.int32),
+        "label_smoothing": tf.constant(settings.label_smoothing, tf.float32),
+        "offset": tf.constant(offset),
+        "partial_size": tf.constant(partial_size, tf.int32),
+        "scale": tf.constant(scale),
+        "weight_decay": tf.constant(settings.weight_decay, tf.float32),
+    }
 
 
 def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndarray]]:

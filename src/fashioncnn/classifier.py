@@ -2,11 +2,10 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
-import math
 from collections import deque
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,18 +44,13 @@ from fashioncnn._parameters import (
     parse_image_shape,
     parse_rates,
     parse_windows,
+    warn_of_many_parameters,
 )
 from fashioncnn._scaling import fit_scaling, warn_of_other_range
 from fashioncnn._schedules import SCHEDULES
 from fashioncnn._start import start_tensorflow
-from fashioncnn._warnings import warn_user
 from fashioncnn.recipes import RECIPES
 
-if TYPE_CHECKING:
-    from fashioncnn._training import Settings
-
-_MANY_PARAMETERS = 20_000_000
-_LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
 _EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
 _WINDOWS = (
     "an int in the range [1, inf), an (h, w) pair of them, or a tuple of such pairs, one per stack"
@@ -526,7 +520,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         if previous is not None:
             previous.refuse_changes(architecture, self.scaling)
             return architecture, previous.checkpoint
-        _warn_of_many_parameters(architecture)
+        warn_of_many_parameters(architecture)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return architecture, new_checkpoint(architecture, seed)
 
@@ -554,9 +548,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         from fashioncnn._backend import undisturbed
         from fashioncnn._callbacks import with_model
         from fashioncnn._program import program_for
-        from fashioncnn._training import train
+        from fashioncnn._training import read_settings, train
 
-        settings = self._settings()._replace(**changes)
+        settings = read_settings(vars(self))._replace(**changes)
         compilation = Compilation(
             settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
         )
@@ -580,34 +574,15 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             raise
         return self
 
-    def _settings(self) -> "Settings":
-        from fashioncnn._optimizers import OPTIMIZERS
-        from fashioncnn._training import EarlyStopping, Settings
-
-        stopping = EarlyStopping(int(self.n_iter_no_change), float(self.tol))
-        return Settings(
-            optimizer=self.optimizer,
-            learning_rate=float(self.learning_rate or OPTIMIZERS[self.optimizer].learning_rate),
-            learning_rate_schedule=self.learning_rate_schedule,
-            weight_decay=float(self.weight_decay),
-            label_smoothing=float(self.label_smoothing),
-            epochs=int(self.epochs),
-            batch_size=min(int(self.batch_size), _LARGEST_BATCH),
-            early_stopping=stopping if self.early_stopping else None,
-            keep_slots=bool(self.warm_start),
-            verbose=int(self.verbose),
-        )
-
     def _assign(
         self, checked: Self, data: TrainingData, network: FittedNetwork, callbacks: list[Any]
     ) -> None:
         """Set the fitted attributes, all at once."""
-        attributes = dict(vars(self))
-        for name in ("n_features_in_", "feature_names_in_", "callbacks_"):
-            attributes.pop(name, None)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if name in vars(checked):
-                attributes[name] = vars(checked)[name]
+        found = ("n_features_in_", "feature_names_in_")  # the second where X has names
+        attributes = {
+            name: value for name, value in vars(self).items() if name not in (*found, "callbacks_")
+        }
+        attributes |= {name: vars(checked)[name] for name in found if name in vars(checked)}
         if self.callbacks is not None:
             attributes["callbacks_"] = callbacks
         history = network.checkpoint.history
@@ -752,16 +727,3 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _warn_of_many_parameters(architecture: Architecture) -> None:
-    n_parameters = architecture.n_parameters
-    if n_parameters > _MANY_PARAMETERS:
-        sizes = {name: math.prod(shape) for name, shape in architecture.weight_shapes.items()}
-        largest = max(sizes, key=sizes.__getitem__)
-        warn_user(
-            f"The network has {n_parameters:,} parameters on images of shape "
-            f"{architecture.image_shape}, which take long to train and much memory; {largest} has "
-            f"{sizes[largest]:,} of them. Use global_pooling='avg', a larger pool_size, or more "
-            "stacks in conv_stacks.",
-        )
