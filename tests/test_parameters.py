@@ -3,6 +3,7 @@
 
 import math
 import re
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,7 @@ from fashioncnn._parameters import (
     parse_image_shape,
     parse_rates,
     parse_windows,
+    warn_of_many_parameters,
 )
 
 ACCEPTED = [
@@ -171,3 +173,30 @@ def test_pairs_mean_height_and_width():
     architecture = build_architecture(params, (28, 28, 1), 10)
     assert architecture.kernel_sizes == ((5, 3), (5, 3))
     assert architecture.pool_sizes == ((2, 2), (2, 2))
+
+
+def test_large_images_warn_of_the_layer_that_has_most_parameters():
+    params = FashionCNNClassifier().get_params()
+    with pytest.warns(
+        UserWarning,
+        match=r"99,142,978 parameters on images of shape \(224, 224, 3\), .* dense1/kernel has "
+        r"99,123,200 of them\. Use global_pooling='avg', a larger pool_size, or more stacks",
+    ):
+        warn_of_many_parameters(build_architecture(params, (224, 224, 3), 2))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"global_pooling": "avg"},
+        {"pool_size": 16},
+        {"conv_stacks": ((32, 64),) * 3},
+    ],
+)
+def test_the_remedies_for_large_images_help(params):
+    params = FashionCNNClassifier(**params).get_params()
+    architecture = build_architecture(params, (224, 224, 3), 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_many_parameters(architecture)
+    assert architecture.n_parameters < 10_000_000
