@@ -20,7 +20,7 @@ from keras.callbacks import LambdaCallback
 from sklearn.model_selection import GridSearchCV
 
 import fashioncnn
-from fashioncnn import _start, _training
+from fashioncnn import _program, _start, _training
 
 SOURCE = str(Path(fashioncnn.__file__).parent)
 
@@ -131,6 +131,24 @@ def test_an_interrupt_in_any_step_keeps_the_complete_epochs(images, small, name)
             np.testing.assert_array_equal(clf.predict_proba(X), end.predict_proba(X))
             seen.add(clf.n_iter_)
     assert seen == {None, *ends}
+
+
+@pytest.mark.parametrize(
+    "name", ["build_network", "new_training_state", "trace_training", "trace_forward"]
+)
+def test_a_fault_while_a_program_is_compiled(images, small, monkeypatch, name):
+    X, y = images
+    clf = small(epochs=1, validation_fraction=0.2).fit(X, y)
+    before, attributes = clf.predict_proba(X), dict(vars(clf))
+    for cache in ("_programs", "_idle_states"):
+        monkeypatch.setattr(_program, cache, type(getattr(_program, cache))())
+    with monkeypatch.context() as broken:
+        broken.setattr(_program, name, None)
+        with pytest.raises(TypeError, match="NoneType"):
+            clf.fit(X, y)
+    assert vars(clf) == attributes
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+    np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), before)
 
 
 def interrupt(epoch, logs=None):
