@@ -515,6 +515,25 @@ def test_copies_are_called_and_then_detached(data, make):
     assert not hasattr(clf.set_params(callbacks=None).fit(**data), "callbacks_")
 
 
+class Twin(Callback):
+    """Notes what the other callback of the list has noted."""
+
+    def __init__(self, other):
+        super().__init__()
+        self.other, self.seen = other, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append(self.other.wait)
+
+
+def test_copies_know_each_other(data, make):
+    stop = EarlyStopping("val_loss", patience=9, min_delta=99.0)
+    clf = make(callbacks=[Twin(stop), stop]).fit(**data)
+    twin, copied = clf.callbacks_
+    assert twin.other is copied is not stop
+    assert twin.seen == [0, 0, 1, 2]
+
+
 def test_copies_of_a_failed_fit_are_detached_too(data, make):
     class Keep(Crash):
         def __deepcopy__(self, memo):

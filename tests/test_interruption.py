@@ -282,7 +282,15 @@ else:
     else:
         import tensorflow
         tensorflow.ones((9, 9)) @ tensorflow.ones((9, 9))
-    assert in_child(lambda: clf.fit(X, y)).startswith("RuntimeError: TensorFlow ran before this")
+    import keras
+    teacher = keras.Sequential([keras.Input((2000,)), keras.layers.Dense(4000)])
+    holder = keras.callbacks.Callback()
+    holder.teacher = teacher  # which to copy takes threads
+    for callbacks in (None, holder):
+        clf.set_params(callbacks=callbacks)
+        answer = in_child(lambda: clf.fit(X, y))
+        assert answer.startswith("RuntimeError: TensorFlow ran before this"), answer
+    clf.set_params(callbacks=None)
     assert "NaN" in in_child(lambda: clf.fit(X * np.nan, y))  # still answered first
     with parallel_config(backend="multiprocessing"):
         try:

@@ -126,16 +126,19 @@ def parse_callbacks(value: Any) -> list[Any]:
 def copy_callbacks(value: Any) -> list[Any]:
     """Return copies of what `parse_callbacks` reads, without any model they were used with.
 
+    What callbacks share, one of them perhaps, their copies share, too.
+
     Raises
     ------
     TypeError
         If one can't be copied.
     """
+    callbacks = [] if value is None else parse_callbacks(value)
     copies = []
-    for callback in [] if value is None else parse_callbacks(value):
+    memo: dict[int, Any] = {id(getattr(callback, "_model", None)): None for callback in callbacks}
+    for callback in callbacks:
         try:
-            model = getattr(callback, "_model", None)
-            copies.append(copy.deepcopy(callback, {id(model): None}))
+            copies.append(copy.deepcopy(callback, memo))
         except Exception as error:
             raise TypeError(
                 f"The callback {type(callback).__name__} can't be copied, as each fit does: "

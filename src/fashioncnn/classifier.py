@@ -542,9 +542,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             scaling = fit_scaling(self.scaling, data.images.pixels, parts.rows, data.source_dtype)
         else:
             scaling = previous.scaling
-        copies = copy_callbacks(self.callbacks)
 
         start_tensorflow()
+        copies = copy_callbacks(self.callbacks)  # in a forked process, a model in one would hang
         from fashioncnn._backend import undisturbed
         from fashioncnn._callbacks import with_model
         from fashioncnn._program import program_for
