@@ -447,6 +447,26 @@ def test_another_optimizer_is_refused(data, make, change):
         make(callbacks=Change()).fit(**data)
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda model: setattr(model.layers[1], "trainable", False), "has frozen layers"),
+        (lambda model: setattr(model, "trainable", False), "has frozen layers"),
+        (lambda model: setattr(model.optimizer, "beta_1", 0.5), "has set beta_1 of the model's"),
+        (lambda model: setattr(model.optimizer, "weight_decay", 1.0), "has set weight_decay of"),
+    ],
+    ids=["layer", "all layers", "beta_1", "weight_decay"],
+)
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin"])
+def test_what_compiled_steps_do_not_follow_is_refused(data, make, hook, change, complaint):
+    class Change(Callback):
+        pass
+
+    setattr(Change, hook, lambda self, *_, logs=None: change(self.model))
+    with pytest.raises(ValueError, match=f"The callback Change {complaint}"):
+        make(callbacks=Change()).fit(**data)
+
+
 class Predict(Callback):
     """Uses the classifier that is being fitted."""
 

@@ -104,6 +104,7 @@ class Callbacks:
         if self._model is None:
             return
         self._model.stop_training = False
+        self._optimizer_settings = _settings_of(self._optimizer)
         if not any(isinstance(callback, keras.callbacks.History) for callback in self._callbacks):
             self._callbacks.append(keras.callbacks.History())  # others look for model.history
         for callback in self._callbacks:
@@ -127,6 +128,8 @@ class Callbacks:
         for callback in self._callbacks:
             getattr(callback, hook)(*args)
             self._heed(type(callback).__name__)
+            if "batch" not in hook:
+                self._refuse_changes(type(callback).__name__)
         self.stop_training = bool(self._model.stop_training)
 
     def _heed(self, name: str) -> None:
@@ -151,6 +154,28 @@ class Callbacks:
                 f"The callback {name} has set the learning rate to {float(rate):g}, but "
                 f"learning_rate_schedule={self._schedule!r} decides it. Use "
                 "learning_rate_schedule='constant', or leave the callback out."
+            )
+
+    def _refuse_changes(self, name: str) -> None:
+        """Refuse what Keras would heed before its first step, and the compiled steps here do not.
+
+        It is not looked for in hooks for batches, which are many.
+        """
+        if not all(layer.trainable for layer in self._model.layers):
+            raise ValueError(
+                f"The callback {name} has frozen layers, but training here changes all of them. "
+                "Let it set their weights back after each step, or leave it out."
+            )
+        changes = [
+            key
+            for key, value in _settings_of(self._optimizer).items()
+            if value != self._optimizer_settings[key]
+        ]
+        if changes:
+            raise ValueError(
+                f"The callback {name} has set {' and '.join(changes)} of the model's optimizer, "
+                "which does not change the training here. A callback may set its learning_rate; "
+                "weight_decay is a parameter of the classifier."
             )
 
     def begin_batch(self, step: int) -> None:
@@ -216,6 +241,12 @@ def _training_state(model: keras.Model, slots: Sequence[str | None]) -> Training
             for number, variable in enumerate(model.trainable_weights)
         },
     )
+
+
+def _settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    return {
+        name: value for name, value in optimizer.get_config().items() if name != "learning_rate"
+    }
 
 
 def _overrides(callback: Any, hooks: Sequence[str]) -> bool:
