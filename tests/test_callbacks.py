@@ -290,6 +290,25 @@ def test_lambda_callback_and_history(data, make):
     assert "square" not in clf.history_
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_the_model_has_a_history_from_the_first_hook_on(data, make, own):
+    class Look(Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.on_epoch_end(epoch)
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen = [*getattr(self, "seen", []), copy.deepcopy(self.model.history.history)]
+
+    clf = make(callbacks=[Look(), *[History()] * own]).fit(**data)
+    theirs = Look()
+    fit_keras(clf, data, [theirs, *[History()] * own])
+    for mine, other in zip(clf.callbacks_[0].seen, theirs.seen, strict=True):
+        assert mine.keys() == other.keys()
+        for name, values in mine.items():
+            np.testing.assert_allclose(values, other[name], rtol=1e-3, atol=1e-4)
+    assert len(mine["val_loss"]) == EPOCHS - 1
+
+
 @pytest.mark.parametrize("learning_rate", [1e10, 1e30])
 def test_terminate_on_nan(data, make, capsys, learning_rate):
     def said():

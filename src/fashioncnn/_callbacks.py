@@ -106,7 +106,10 @@ class Callbacks:
         self._model.stop_training = False
         self._optimizer_settings = _settings_of(self._optimizer)
         if not any(isinstance(callback, keras.callbacks.History) for callback in self._callbacks):
-            self._callbacks.append(keras.callbacks.History())  # others look for model.history
+            self._callbacks.append(keras.callbacks.History())
+        for callback in self._callbacks:
+            if isinstance(callback, keras.callbacks.History):
+                self._model.history = callback  # others look for it, from the first hook on
         for callback in self._callbacks:
             callback.set_params(dict(params))
             callback.set_model(self._model)
