@@ -410,6 +410,47 @@ def test_a_users_own_callback(data, make):
     assert_same_training(clf, model, history)
 
 
+class Halve(Callback):
+    """Validates with other weights than those that it trains, as averages of weights do."""
+
+    def on_test_begin(self, logs=None):
+        self.weights = self.model.get_weights()
+        self.model.set_weights([0.5 * weight for weight in self.weights])
+
+    def on_test_end(self, logs=None):
+        self.model.set_weights(self.weights)
+
+
+def test_other_weights_in_validation(data, make):
+    clf = make(callbacks=Halve()).fit(**data)
+    assert_same_training(clf, *fit_keras(clf, data, [Halve()]))
+    assert not np.allclose(clf.history_["val_loss"], make().fit(**data).history_["val_loss"])
+
+
+@pytest.mark.parametrize("hook", ["on_epoch_end", "on_train_end"])
+def test_weights_that_a_callback_spoils(data, make, hook):
+    clf = make().fit(**data)
+    before = clf.predict_proba(data["X"])
+
+    class Spoil(Callback):
+        pass
+
+    def spoil(self, epoch=EPOCHS - 1, logs=None):
+        if epoch == EPOCHS - 1:
+            self.model.layers[-1].bias.assign([np.nan] * 3)
+
+    setattr(Spoil, hook, spoil if hook == "on_epoch_end" else lambda self, logs: spoil(self))
+    with pytest.raises(ValueError, match=f"largest weight is nan in epoch {EPOCHS} of"):
+        clf.set_params(callbacks=Spoil()).fit(**data)
+    np.testing.assert_array_equal(clf.predict_proba(data["X"]), before)
+
+
+def test_divergence_names_the_rate_that_a_callback_has_set(data, make):
+    clf = make(callbacks=LearningRateScheduler(lambda epoch: 1e30))
+    with pytest.raises(ValueError, match=r"and learning_rate=1e\+30\."):
+        clf.fit(**data)
+
+
 def test_continued_training_counts_the_steps_of_a_stopped_epoch(data, make):
     clf = make(callbacks=Tamper(), warm_start=True).fit(**data)
     assert clf._network.checkpoint.iterations == clf._network.checkpoint.n_steps == 11
