@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse
-from ml_dtypes import bfloat16
+from ml_dtypes import bfloat16, float8_e5m2
 from PIL import Image
 
 
@@ -33,6 +33,12 @@ def frame(X):
 
 def polars_frame(X):
     return pl.DataFrame(flat(X), schema=[f"pixel{i}" for i in range(36)])
+
+
+def polars_frame_of_128_bits(X):
+    if not hasattr(pl, "Int128"):
+        pytest.skip("polars has none before 1.18")
+    return polars_frame(X).with_columns(pixel7=pl.lit(1, pl.Int128))
 
 
 def with_value(X, value, dtype=np.float64):
@@ -95,8 +101,11 @@ def tf(name):
 
 
 class Broken:
+    def __init__(self, error):
+        self.error = error
+
     def __array__(self, dtype=None, copy=None):
-        raise RuntimeError("the file is gone")
+        raise self.error
 
 
 class OnlyArray:
@@ -193,7 +202,10 @@ REFUSED = [
     ("list of dicts", lambda X: [{}] * 90, TypeError, "real number, not 'dict'"),
     ("list of sets", lambda X: [{1}] * 90, TypeError, "real number, not 'set'"),
     ("list of generators", lambda X: [iter(X)] * 90, TypeError, "real number, not 'iter|generator"),
-    ("broken", lambda X: Broken(), TypeError, UNCONVERTED.format("Broken", "the file is gone")),
+    ("overflow", lambda X: Broken(OverflowError("out")), TypeError,
+     UNCONVERTED.format("Broken", "out")),
+    ("broken", lambda X: Broken(RuntimeError("the file is gone")), TypeError,
+     UNCONVERTED.format("Broken", "the file is gone")),
     # several sizes, or labels among images
     ("sizes of lists", lambda X: [i.tolist() for i in of_two_sizes(X)], ValueError, SIZES),
     ("sizes of arrays", of_two_sizes, ValueError, SIZES),
@@ -211,6 +223,9 @@ REFUSED = [
     ("void", lambda X: X.astype("V1"), ValueError, NO_NUMBERS),
     ("masked", lambda X: np.ma.masked_less(X, 9), ValueError, r"masked values.*<X>\.filled\(value"),
     ("list of masked", lambda X: list(np.ma.masked_less(X, 150)), ValueError, r"<X>\[0\] has mask"),
+    ("deque of masked", lambda X: collections.deque(np.ma.masked_less(X, 150)), ValueError,
+     r"<X>\[0\] has mask"),
+    ("float8", lambda X: X.astype(float8_e5m2), ValueError, NO_NUMBERS),
     ("dates", lambda X: X.astype("M8[s]"), ValueError, NO_NUMBERS),
     ("times", lambda X: flat(X).astype("m8[s]"), ValueError, NO_NUMBERS),
     # data frames
@@ -238,6 +253,8 @@ REFUSED = [
      "<X> has values of type ndarray.*join arrays by np.stack"),
     ("frame of one name", lambda X: frame(X).set_axis(["a"] * 36, axis=1), ValueError,
      "<X> has several columns of one name; rename or drop"),
+    ("frame of one sparse column", lambda X: with_column(X, pd.arrays.SparseArray([0, 1] * 45)),
+     TypeError, SPARSE),
     ("frame of sparse", lambda X: frame(X).astype("Sparse[int]"), TypeError, SPARSE),
     ("frame of complex", lambda X: frame(X).astype(complex), ValueError, "Complex data not supp"),
     ("polars null", lambda X: polars_frame(X).with_columns(pixel7=pl.lit(None, pl.Int64)),
@@ -249,6 +266,7 @@ REFUSED = [
     ("polars dates", lambda X: polars_frame(X).with_columns(pixel7=datetime.date(2020, 1, 1)),
      ValueError, COLUMN.format("date")),
     ("polars images", lambda X: pl.DataFrame({"pixel7": X}), ValueError, COLUMN.format("array")),
+    ("polars of 128 bits", polars_frame_of_128_bits, ValueError, COLUMN.format("int128")),
     ("polars lazy", lambda X: polars_frame(X).lazy(), TypeError, r"lazy.*Pass <X>\.collect\(\)"),
     ("pyarrow null", lambda X: pa.Table.from_pandas(frame(X)).set_column(
         7, "pixel7", [[None, 1.5] * 45]), ValueError, NAN),
@@ -258,12 +276,18 @@ REFUSED = [
     # PIL
     *((f"PIL {mode}", lambda X, mode=mode: pil_of_mode(mode), ValueError, MODE.format(mode))
       for mode in ("P", "RGBA", "CMYK", "1", "LA", "PA", "I", "I;16", "F", "YCbCr", "HSV", "LAB")),
+    ("PIL P in a deque", lambda X: collections.deque(pil_of_mode("P")), ValueError,
+     MODE.format("P")),
+    ("PIL P in a UserList", lambda X: collections.UserList(pil_of_mode("P")), ValueError,
+     MODE.format("P")),
     ("PIL of two modes", lambda X: pil(X[:45]) + pil(X[45:], "RGB"), ValueError,
      MODE.format("L, RGB")),
     ("PIL image", lambda X: pil(X)[0], ValueError, r"<X> is one image; pass a list .*\[image\]"),
     # tensors and data sets
     ("torch with gradient", lambda X: torch_tensor(X).requires_grad_(), TypeError, DETACH),
     ("list of them", lambda X: list(torch_tensor(X).requires_grad_()), TypeError, DETACH),
+    ("rows of them", lambda X: [list(i) for i in torch_tensor(X).requires_grad_()], ValueError,
+     "<X> does not become an array of images.*requires grad"),
     ("torch bfloat16", lambda X: torch_tensor(X, "bfloat16"), TypeError, r"\.float\(\) before"),
     ("torch sparse", lambda X: torch_tensor(X).to_sparse(), TypeError, "Sparse|sparse"),
     ("torch meta", torch_meta, TypeError, DETACH),
@@ -288,6 +312,7 @@ REFUSED = [
     ("Series", lambda X: pd.Series(np.zeros(90)), ValueError, RESHAPE.format("1D")),
     ("channels first", lambda X: X[:, np.newaxis], ValueError, CHANNELS_FIRST),
     ("colours first", lambda X: np.stack([X] * 3, axis=1), ValueError, CHANNELS_FIRST),
+    ("four colours first", lambda X: np.stack([X] * 4, axis=1), ValueError, CHANNELS_FIRST),
     ("5-D", lambda X: X[..., np.newaxis, np.newaxis], ValueError, FOUR.format(5)),
     ("6-D", lambda X: X.reshape(90, 6, 6, 1, 1, 1), ValueError, FOUR.format(6)),
     ("no images", lambda X: X[:0], ValueError, NO_SAMPLES),
@@ -459,12 +484,25 @@ def test_names_of_columns_are_checked(images, small, refused, make):
         (lambda X: frame(X).astype("Int64"), 255),
         (lambda X: frame(X).astype("uint16[pyarrow]"), 65535),
         (lambda X: X.astype(object), 255),
+        (lambda X: frame(X).astype(object), 255),
+        (lambda X: frame(X).astype({"pixel7": "uint16"}), 65535),
         (lambda X: polars_frame(X), 255),
         (lambda X: frame(X).astype("Float64"), 1),
         (lambda X: frame(X > 9).astype("boolean"), 1),
         (lambda X: (X > 9).astype(object), 1),
     ],
-    ids=["UInt8", "Int64", "uint16 pyarrow", "objects", "polars", "Float64", "boolean", "bools"],
+    ids=[
+        "UInt8",
+        "Int64",
+        "uint16 pyarrow",
+        "objects",
+        "frame of objects",
+        "uint8 and uint16",
+        "polars",
+        "Float64",
+        "boolean",
+        "bools",
+    ],
 )
 def test_unit_scaling_goes_by_what_the_user_passed(images, small, make, full_scale):
     X, y = images

@@ -5,7 +5,10 @@ Rows are made of the shared labels y, 90 of "left", "right" and "up". In a messa
 the name of the argument.
 """
 
+import collections
 import datetime
+import decimal
+import enum
 import types
 
 import dask.array
@@ -59,7 +62,7 @@ ONE_HOT = r"<y> should be a 1d array, got an array of shape \(90, 3\).*<y>\.argm
 SCALAR = r"<y> should be a 1d array, got an array of shape \(\) instead"
 NO_ARRAY = "<y> must be an array of labels; got {}. Collect its elements into one NumPy array"
 MIXED = "Unknown label type.*in <y> must be all strings or all numbers. Got .* row 0 and {} in row"
-UNKNOWN = "Unknown label type: unknown"
+UNKNOWN = "Unknown label type: unknown. The labels in <y> must be .* Got {} in row 0"
 BYTES = "labels represented as bytes is not supported in <y>. Convert the labels to a string or"
 NAN = "Input .*contains NaN"
 
@@ -101,6 +104,22 @@ REFUSED = [
     ("null of pyarrow", lambda y: pa.array([*y[1:], None]), ValueError, MIXED.format("None")),
     ("mixed", lambda y: with_label(y, 5), ValueError, MIXED.format("5")),
     ("mixed list", lambda y: [*y[1:], 5], ValueError, MIXED.format("5")),
+    ("mixed deque", lambda y: collections.deque([*y[1:], 5]), ValueError, MIXED.format("5")),
+    ("NaN in a UserList", lambda y: collections.UserList([*y[1:], np.nan]), ValueError, NAN),
+    ("objects", lambda y: np.array([{}] * 90), ValueError, UNKNOWN.format("dict")),
+    ("tuples", lambda y: pd.MultiIndex.from_arrays([codes(y)] * 2), ValueError,
+     UNKNOWN.format("tuple")),
+    ("Decimal", lambda y: [decimal.Decimal(code) for code in codes(y).tolist()], ValueError,
+     UNKNOWN.format("Decimal")),
+    ("Enum", lambda y: list(map(enum.Enum("Way", "a b c"), codes(y) + 1)), ValueError,
+     UNKNOWN.format("Way")),
+    ("huge int", lambda y: [10**400, 1] * 45, ValueError, UNKNOWN.format("int")),
+    ("dates of a zone", lambda y: pd.Series(days(y)).dt.tz_localize("UTC"), ValueError,
+     UNKNOWN.format("Timestamp")),
+    ("nanoseconds", lambda y: [pd.Timestamp(1), pd.Timestamp(2)] * 45, ValueError,
+     UNKNOWN.format("Timestamp")),
+    ("dates and times", lambda y: [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1)] * 45,
+     ValueError, UNKNOWN.format("date")),
     ("records", lambda y: np.zeros(90, [("a", int)]), ValueError, "Unknown label type: <y> has"),
     ("bytes", lambda y: y.astype("S"), TypeError, BYTES),
     ("list of bytes", lambda y: y.astype("S").tolist(), TypeError, BYTES),
@@ -117,9 +136,6 @@ REFUSED_IN_FIT = [
     ("short", lambda y: y[:-1], ValueError, r"inconsistent numbers of samples: \[90, 89\]"),
     ("long", lambda y: [*y, "up"], ValueError, r"inconsistent numbers of samples: \[90, 91\]"),
     ("continuous", lambda y: np.linspace(0, 1, 90), ValueError, "Unknown label type: continuous"),
-    ("objects", lambda y: np.array([{}] * 90), ValueError, UNKNOWN),
-    ("huge int", lambda y: [10**400, 1] * 45, ValueError, UNKNOWN),
-    ("dates of a zone", lambda y: pd.Series(days(y)).dt.tz_localize("UTC"), ValueError, UNKNOWN),
     ("one class", lambda y: np.zeros(90), ValueError, "at least 2 classes in y; got 1 class"),
 ]
 
@@ -222,6 +238,8 @@ def test_columns_of_labels_warn(images, expected, kind):
     with pytest.warns(DataConversionWarning, match="A column-vector y was passed when a 1d array"):
         predicted = fit_predict(X, y, ACCEPTED[kind](y))
     np.testing.assert_array_equal(codes(predicted), expected)
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+        fit_predict(X, y, y, X_val=X, y_val=ACCEPTED[kind](y))
 
 
 @pytest.mark.parametrize("unit", ["D", "s", "ns"])
@@ -247,6 +265,22 @@ def test_dates_come_back_and_are_scored(images, small, unit):
 def test_labels_refused_in_score(images, refused, make, message):
     X, y = images
     refused(lambda clf: clf.score(X, make(y)), ValueError, message, ["fitted"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda y: np.linspace(0, 1, 90), "Unknown label type: continuous"),
+        (days, r"Mix of label input types \(number and date\): y has np.datetime64\(.*are \[0, 1"),
+        (lambda y: codes(y).astype("m8[D]"), r"Mix of label input types \(number and duration\)"),
+        (lambda y: y, r"Mix of label input types \(string and number\)"),
+    ],
+    ids=["continuous", "dates", "durations", "strings"],
+)
+def test_labels_of_other_kinds_than_numbers_refused_in_score(images, small, refused, make, message):
+    X, y = images
+    clf = small(epochs=1).fit(X, codes(y))
+    refused(lambda _: clf.score(X, make(y)), ValueError, message, ["fitted"])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ACCEPTED if "date" not in kind])
@@ -279,6 +313,7 @@ REFUSED_WEIGHTS = [
     ("NA in a Series", pd.Series([None] + [1] * 89, dtype="Int64"), ValueError, "contains NaN"),
     ("None inside", [None] + [1] * 89, ValueError, "Input <w> contains NaN"),
     ("inf", [np.inf] + [1] * 89, ValueError, "Input <w> contains infinity"),
+    ("long double", np.full(90, np.longdouble("1e4000")), ValueError, "Input <w> contains inf"),
     ("huge int", [10**400] + [1] * 89, ValueError, "Input <w> contains a value too large"),
     ("texts", ["a"] * 90, ValueError, "<w> has dtype <U1; pass an array of numbers"),
     ("numbers in texts", ["1"] * 90, ValueError, "<w> has dtype <U1; pass an array of numbers"),
@@ -287,6 +322,7 @@ REFUSED_WEIGHTS = [
     ("name", "balanced", ValueError, "<w> is a str; pass an array of weights"),
     ("dates", np.ones(90, "M8[s]"), ValueError, r"<w> has dtype datetime64\[s\]; pass"),
     ("complex", np.full(90, 1j), ValueError, "Complex data not supported"),
+    ("complex number", 2j, TypeError, "<w> must be an array of weights; got complex"),
     ("masked", np.ma.masked_equal(np.arange(90), 9), ValueError, "<w> has masked values"),
     ("lengths", [[1], [1, 2]] * 45, ValueError, "<w> does not become an array of weights: .*inhom"),
     ("dict", {"up": 2}, TypeError, "<w> must be an array of weights; got dict"),
@@ -406,6 +442,27 @@ def test_class_weights_of_dates(images, small, unit, key):
     day = key("2022-01-01") if key in (np.datetime64, pd.Timestamp) else key(2022, 1, 1)
     given = small(epochs=1, class_weight={day: 3}).fit(X, days(y, unit))
     plain = small(epochs=1, class_weight={"up": 3}).fit(X, y)
+    np.testing.assert_array_equal(given.predict_proba(X), plain.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pd.Timestamp("2022-01-01 00:00:00.000000001"),
+        pd.Timestamp("2022-01-01", tz="UTC"),
+        pd.NaT,
+        np.datetime64("2022-01-01T01"),
+        np.datetime64("99999-01-01"),
+        np.timedelta64(18993, "D"),  # the same number of days as 2022-01-01
+        "2022-01-01",
+    ],
+)
+@pytest.mark.parametrize("unit", ["D", "ns"])
+def test_class_weights_of_dates_that_are_no_class_warn(images, small, unit, key):
+    X, y = images
+    with pytest.warns(UserWarning, match=r"class_weight names labels that y lacks: \["):
+        given = small(epochs=1, class_weight={key: 3}).fit(X, days(y, unit))
+    plain = small(epochs=1).fit(X, y)
     np.testing.assert_array_equal(given.predict_proba(X), plain.predict_proba(X))
 
 

@@ -2,6 +2,7 @@
 """Whatever a user calls an array, as one of NumPy; what is none is refused with a remedy."""
 
 import os
+from collections import UserList, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +12,15 @@ import numpy as np
 # What arrays, tensors and data frames have, and data sets and generators have not.
 _MARKS = ("__array__", "__array_interface__", "__dlpack__")
 FILES = (str, bytes, bytearray, os.PathLike)
+SPARSE = (
+    "Sparse data was passed for {}, but dense data is required. Use '.toarray()' to convert to a "
+    "dense numpy array."
+)
 _MISSING = ("NAType", "NaTType")  # of pandas, which need not be installed
 
 
 def in_memory(value: Any, name: str, what: str) -> Any:
-    """Refuse what is no array, and compute what is a lazy one.
+    """Refuse what is no array, compute what is a lazy one, and make a list of other sequences.
 
     Parameters
     ----------
@@ -39,10 +44,7 @@ def in_memory(value: Any, name: str, what: str) -> Any:
     if isinstance(value, FILES):
         raise ValueError(f"{name} is a {kind}; pass {what}, not a file or its name.")
     if hasattr(type(value), "tocsr"):
-        raise TypeError(
-            f"Sparse data was passed for {name}, but dense data is required. Use '.toarray()' to "
-            "convert to a dense numpy array."
-        )
+        raise TypeError(SPARSE.format(name))
     if hasattr(type(value), "collect"):
         raise TypeError(f"{name} must be {what}; got a lazy {kind}. Pass {name}.collect().")
     if hasattr(type(value), "__dask_graph__"):
@@ -51,7 +53,7 @@ def in_memory(value: Any, name: str, what: str) -> Any:
         raise TypeError(
             f"{name} must be {what}; got {kind}. Collect its elements into one NumPy array."
         )
-    return value
+    return list(value) if isinstance(value, (deque, UserList)) else value
 
 
 def to_array(value: Any, name: str, what: str) -> np.ndarray:
@@ -78,7 +80,7 @@ def to_array(value: Any, name: str, what: str) -> np.ndarray:
         return value
     try:
         return _convert(value)
-    except (MemoryError, OverflowError):
+    except MemoryError:
         raise
     except Exception as error:
         if isinstance(value, list):
@@ -116,7 +118,8 @@ def only_numbers(array: np.ndarray, name: str) -> np.ndarray:
     ValueError
         If there are texts, dates, records or arrays in it.
     """
-    if array.dtype.kind in "MSTUVm" and array.dtype.name != "bfloat16":
+    is_number = issubclass(array.dtype.type, (np.number, np.bool_, np.object_))
+    if (not is_number and array.dtype.name != "bfloat16") or array.dtype.kind == "m":
         raise ValueError(f"{name} has dtype {array.dtype}; pass an array of numbers.")
     if array.dtype != object:
         return array

@@ -11,15 +11,25 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_n_features, check_array, check_X_y, validate_data
 
-from fashioncnn._arrays import FILES, in_memory, kinds_of, number_errors, only_numbers, to_array
+from fashioncnn._arrays import (
+    FILES,
+    SPARSE,
+    in_memory,
+    kinds_of,
+    number_errors,
+    only_numbers,
+    to_array,
+)
 from fashioncnn._warnings import shortened, warn_user
 
 ImageShape = tuple[int, int, int]
 
 _IMAGES = "an array of images"
 # Types of columns that hold numbers, or of which scikit-learn says well what is wrong.
-_NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool|decimal|sparse|complex|object|null")
 _INTEGERS = re.compile(r"u?int(8|16|32|64)\b")
+_NUMBERS = re.compile(
+    rf"{_INTEGERS.pattern}|float|double|halffloat|bool|decimal|complex|object|null"
+)
 
 
 class Rows(NamedTuple):
@@ -185,6 +195,8 @@ def _rows_of_frame(X: Any, name: str) -> Rows:
         columns, types = list(X.schema.names), [str(kind).lower() for kind in X.schema.types]
     else:
         columns, types = list(X.columns), [str(kind).lower() for kind in X.dtypes]
+    if any(kind.startswith("sparse") for kind in types):
+        raise TypeError(SPARSE.format(name))
     others = [pair for pair in zip(columns, types, strict=True) if not _NUMBERS.match(pair[1])]
     if not columns:
         return Rows(X, np.empty(X.shape), X.shape)
@@ -195,11 +207,12 @@ def _rows_of_frame(X: Any, name: str) -> Rows:
         )
     if len(set(columns)) < len(columns):
         raise ValueError(f"{name} has several columns of one name; rename or drop them.")
+    if "object" in types:
+        values = only_numbers(np.asarray(X), name)
+        return Rows(X, values, X.shape, dtype=_dtype_of_objects(values))
     integers = [_INTEGERS.match(kind) for kind in types]
     dtype = np.result_type(*(found[0] for found in integers if found)) if all(integers) else None
-    return Rows(
-        X, only_numbers(np.asarray(X), name) if "object" in types else X, X.shape, None, dtype
-    )
+    return Rows(X, X, X.shape, dtype=dtype)
 
 
 def _refuse_other_shape(
@@ -270,6 +283,8 @@ def _unequal_sizes(images: Sequence[Any], name: str) -> str:
                 f"{name}[{i}] is no image, but a {type(image).__name__} of parts that differ in "
                 "shape. Pass images of one size, without their labels."
             )
+        except Exception:  # whatever its conversion raises
+            return ""
     if len(sizes) < 2:
         return ""
     return (

@@ -10,8 +10,10 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-from fashioncnn._arrays import kinds_of, missing_as_nan, to_array
+from fashioncnn._arrays import in_memory, kinds_of, missing_as_nan, to_array
 from fashioncnn._warnings import shortened
+
+_KINDS = {"O": "string", "U": "string", "M": "date", "m": "duration"}  # others are numbers
 
 
 def as_labels(y: Any, name: str = "y") -> Any:
@@ -27,7 +29,8 @@ def as_labels(y: Any, name: str = "y") -> Any:
     """
     if y is None:
         return None
-    labels = np.asarray(y) if isinstance(y, Number) else to_array(y, name, "an array of labels")
+    y = np.asarray(y) if isinstance(y, Number) else in_memory(y, name, "an array of labels")
+    labels = to_array(y, name, "an array of labels")
     if isinstance(y, (list, tuple)) and labels.dtype.kind in "SU" and labels.ndim == 1:
         is_text = [isinstance(label, (str, bytes)) for label in y]
         labels = labels if all(is_text) else np.array(y, dtype=object)
@@ -83,13 +86,18 @@ def _plain(y: np.ndarray, name: str = "y") -> np.ndarray:
     if is_str[0]:
         return y
     if all(isinstance(label, date) and getattr(label, "tzinfo", None) is None for label in y):
-        dates = y.astype("datetime64")
-        return dates if dates.tolist() == y.tolist() else y
-    numbers = np.array(y.tolist())
-    if numbers.dtype.kind not in "biuf":
-        return y
-    _refuse_rounded(y, numbers, name)
-    return numbers
+        labels = y.astype("datetime64")
+        if labels.tolist() == y.tolist():
+            return labels
+    elif not any(hasattr(kind, "__len__") for kind in kinds_of(y)):
+        labels = np.array(y.tolist())
+        if labels.dtype.kind in "biuf":
+            _refuse_rounded(y, labels, name)
+            return labels
+    raise ValueError(
+        f"Unknown label type: unknown. The labels in {name} must be numbers, strings or dates "
+        f"without a time zone, to the microsecond. Got {type(y[0]).__name__} in row 0."
+    )
 
 
 def _refuse_rounded(y: np.ndarray, numbers: np.ndarray, name: str) -> None:
@@ -146,12 +154,16 @@ def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
     if y is None:
         raise ValueError("y is None; pass an array of labels.")
     labels = _checked(y, "y", warn=False)
-    if (labels.dtype.kind in "OU") != (classes.dtype.kind in "OU"):
+    kind, other = (_KINDS.get(array.dtype.kind, "number") for array in (labels, classes))
+    if kind != other:
+        kinds = " and ".join(sorted((kind, other), reverse=True))
         raise ValueError(
-            "Mix of label input types (string and number): y has "
+            f"Mix of label input types ({kinds}): y has "
             f"{plain_labels(labels[:1])[0]!r} in row 0, but the classes are "
             f"{shortened(plain_labels(classes))}."
         )
+    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+        raise ValueError("Unknown label type: continuous. The numbers in y must be integers.")
     return labels
 
 

@@ -75,11 +75,14 @@ def _as_label(key: Any, classes: np.ndarray) -> Any:
     if not isinstance(key, np.generic):
         if getattr(key, "tzinfo", None) is not None:
             return key
-        key = np.timedelta64(key) if isinstance(key, timedelta) else np.datetime64(key)
+        if hasattr(key, "to_numpy"):  # of pandas, which has nanoseconds and NaT
+            key = key.to_numpy()
+        else:
+            key = np.timedelta64(key) if isinstance(key, timedelta) else np.datetime64(key)
     if key.dtype.kind != classes.dtype.kind:
         return key
     label = key.astype(classes.dtype)
-    return label if label == key else key
+    return label if label.astype(key.dtype) == key else key
 
 
 def _is_weight(value: Any) -> bool:
@@ -103,7 +106,7 @@ def sample_weights(
     """
     if sample_weight is None:
         return np.ones(len(X))
-    if not isinstance(sample_weight, Number):
+    if not isinstance(sample_weight, Number) or np.iscomplexobj(sample_weight):
         sample_weight = only_numbers(to_array(sample_weight, name, "an array of weights"), name)
         sample_weight = sample_weight if sample_weight.ndim else float(sample_weight.item())
     with number_errors(name):
