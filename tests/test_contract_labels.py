@@ -169,6 +169,29 @@ def test_labels_refused_in_fit(images, refused, make, error, message):
     refused(lambda clf: clf.fit(X, bad), error, message)
 
 
+@pytest.mark.parametrize(
+    ("classes", "error", "message"),
+    [
+        (None, ValueError, "classes must be passed on the first call to partial_fit"),
+        ("left", ValueError, "classes must be a sequence of labels.* Got str of 0 dimensions"),
+        ({"left", "up"}, ValueError, "classes must be a sequence of labels.* Got set of 0 dimens"),
+        ([["left", "up"]], ValueError, "classes must be a sequence .* Got list of 2 dimensions"),
+        (
+            [0.5, 1, 2],
+            ValueError,
+            "label type: continuous. The numbers in classes must be integers",
+        ),
+        ([0, 1, np.nan], ValueError, "Input classes contains NaN"),
+        ([0, "1"], ValueError, "labels in classes must be all strings or all numbers"),
+        ([10**400, 1], ValueError, UNKNOWN.replace("<y>", "classes").format("int")),
+        (["up"], ValueError, "at least 2 classes in classes; got 1 class"),
+        (["up", "left"], ValueError, r"`y` has classes not in `self\.classes_`: \['right'\]"),
+    ],
+)
+def test_classes_refused(images, refused, classes, error, message):
+    refused(lambda clf: clf.partial_fit(*images, classes), error, message, ["unfitted"])
+
+
 def test_one_image(images, refused):
     X, y = images
     refused(lambda clf: clf.fit(X[:1], y[:1]), ValueError, "at least 2 classes in y; got 1 class")
@@ -300,9 +323,9 @@ def test_many_classes_warn(images, small):
 
 REFUSED_WEIGHTS = [
     ("short", [1] * 89, ValueError, r"<w>\.shape == \(89,\), expected \(90,\)!"),
-    ("2-D", np.ones((90, 1)), ValueError, "Sample weights must be 1D array or scalar"),
-    ("frame", pd.DataFrame({"w": np.ones(90)}), ValueError, "must be 1D array or scalar"),
-    ("3-D", np.ones((90, 1, 1)), ValueError, "Found array with dim 3"),
+    ("2-D", np.ones((90, 1)), ValueError, "must be 1D array or scalar, got 2D array as <w>"),
+    ("frame", pd.DataFrame({"w": np.ones(90)}), ValueError, "got 2D array as <w>"),
+    ("3-D", np.ones((90, 1, 1)), ValueError, "got 3D array as <w>"),
     ("negative", [-1] + [1] * 89, ValueError, "Negative values in data passed to `<w>`"),
     ("negative number", -1, ValueError, "Negative values in data passed to `<w>`"),
     ("zero", np.zeros(90), ValueError, "must contain at least one non-zero number"),
@@ -479,6 +502,10 @@ def test_class_weights_of_dates_that_are_no_class_warn(images, small, unit, key)
         (
             lambda X, y: {"X_val": X[:, 1:], "y_val": y},
             r"X_val has images of shape \(5, 6, 1\), but",
+        ),
+        (
+            lambda X, y: {"X_val": X[0], "y_val": y},
+            r"X_val has 6 features.* To pass a single image, pass X_val\[None\]",
         ),
         (lambda X, y: {"X_val": X, "y_val": codes(y)}, "y_val has labels that y lacks.* of y are"),
         (

@@ -139,7 +139,7 @@ def check_images(
     if values.shape[1] != n_features:
         raise ValueError(
             f"{name} has {values.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{n_features} features as input.{_hint(rows, image_shape)}"
+            f"{n_features} features as input.{_hint(rows, image_shape, name)}"
         )
     return _as_pixels(values, image_shape, name), rows.dtype or values.dtype
 
@@ -221,13 +221,13 @@ def _refuse_other_shape(
     if rows.image_shape not in (None, image_shape):
         raise ValueError(
             f"{name} has images of shape {rows.image_shape}, but {type(estimator).__name__} is "
-            f"expecting {image_shape}.{_hint(rows, image_shape)}"
+            f"expecting {image_shape}.{_hint(rows, image_shape, name)}"
         )
 
 
-def _hint(rows: Rows, image_shape: ImageShape | None) -> str:
+def _hint(rows: Rows, image_shape: ImageShape | None, name: str) -> str:
     is_single = image_shape and rows.given_shape in (image_shape, image_shape[:2])
-    return " To pass a single image, pass X[None]." if is_single else ""
+    return f" To pass a single image, pass {name}[None]." if is_single else ""
 
 
 def _as_array(X: Any, name: str) -> np.ndarray:

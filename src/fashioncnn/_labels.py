@@ -162,9 +162,13 @@ def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
             f"{plain_labels(labels[:1])[0]!r} in row 0, but the classes are "
             f"{shortened(plain_labels(classes))}."
         )
-    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise ValueError("Unknown label type: continuous. The numbers in y must be integers.")
+    _refuse_continuous(labels, "y")
     return labels
+
+
+def _refuse_continuous(labels: np.ndarray, name: str) -> None:
+    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+        raise ValueError(f"Unknown label type: continuous. The numbers in {name} must be integers.")
 
 
 def _indices(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -226,5 +230,6 @@ def check_classes(classes: Any) -> np.ndarray:
             "classes must be a sequence of labels, as np.unique(y) gives. Got "
             f"{type(classes).__name__} of {np.ndim(classes)} dimensions."
         )
-    labels = as_labels(classes, "classes")
-    return _plain(check_array(labels, ensure_2d=False, dtype=None, input_name="classes"), "classes")
+    labels = _checked(classes, "classes", warn=False)
+    _refuse_continuous(labels, "classes")
+    return labels

@@ -54,7 +54,8 @@ def class_weights(
         )
     labels = plain_labels(classes)
     given = {_as_label(label, classes): weight for label, weight in class_weight.items()}
-    unknown = [label for label in given if label not in labels]
+    known = set(labels)
+    unknown = [label for label in given if label not in known]
     if unknown:
         warn_user(
             f"class_weight names labels that y lacks: {shortened(unknown)}. They have no effect.",
@@ -108,6 +109,11 @@ def sample_weights(
         return np.ones(len(X))
     if not isinstance(sample_weight, Number) or np.iscomplexobj(sample_weight):
         sample_weight = only_numbers(to_array(sample_weight, name, "an array of weights"), name)
+        if sample_weight.ndim > 1:
+            raise ValueError(
+                f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array as "
+                f"{name}. Expected either a scalar value or a 1D array of length {len(X)}."
+            )
         sample_weight = sample_weight if sample_weight.ndim else float(sample_weight.item())
     with number_errors(name):
         try:
