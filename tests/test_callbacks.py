@@ -383,6 +383,7 @@ def test_nothing_left_to_do_after_a_restored_last_epoch(data, make, tmp_path):
     assert [hook for hook, *_ in second.callbacks_[1].calls] == ["on_train_begin", "on_train_end"]
     np.testing.assert_array_equal(second.predict_proba(data["X"]), first.predict_proba(data["X"]))
     assert second.n_iter_ == EPOCHS
+    assert second._network.checkpoint.n_steps == EPOCHS * N_STEPS
 
 
 class Tamper(Callback):
@@ -635,12 +636,50 @@ def test_copies_stay_out_of_pickles(data, make):
     assert unfitted.callbacks[0] is not clf.callbacks[0]
 
 
-def test_a_callback_that_keras_has_used(data, make):
+def test_a_callback_that_keras_has_used(data, make, monkeypatch):
     callback = EarlyStopping("val_loss")
-    fit_keras(make().fit(**data), data, [callback])
+    model, _ = fit_keras(make().fit(**data), data, [callback])
+
+    def copied(self, memo):
+        raise AssertionError("the model was copied, too")
+
+    monkeypatch.setattr(type(model), "__deepcopy__", copied, raising=False)
     clf = make(callbacks=[callback]).fit(**data)
     assert clf.callbacks_[0].model is None
-    assert callback.model is not None
+    assert callback.model is model
+
+
+def test_a_list_of_keras_is_its_callbacks(data, make):
+    stop = EarlyStopping("val_accuracy", patience=1, min_delta=0.5)
+    callbacks = keras.callbacks.CallbackList([stop, Recorder()])
+    clf = make(epochs=9, callbacks=callbacks).fit(**data)
+    assert [type(callback) for callback in clf.callbacks_] == [EarlyStopping, Recorder]
+    assert all(callback.model is None for callback in clf.callbacks_)
+    assert clf.n_iter_ == make(epochs=9, callbacks=stop).fit(**data).n_iter_ < 9
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_progress_bar_of_the_user_takes_the_place_of_ours(data, make, capsys, verbose):
+    make(verbose=verbose, callbacks=keras.callbacks.ProgbarLogger()).fit(**data)
+    shown = capsys.readouterr().out
+    assert shown.count(f"Epoch {EPOCHS}/{EPOCHS}") == 1
+    make(verbose=verbose, callbacks=[]).fit(**data)
+    assert capsys.readouterr().out.count(f"Epoch {EPOCHS}/{EPOCHS}") == 1
+
+
+def test_spoiled_weights_are_not_kept_by_an_interrupt(data, make):
+    class Spoil(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.layers[-1].bias.assign([np.nan, 0, 0])
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    clf = make(callbacks=Spoil())
+    with pytest.raises(ValueError, match=r"diverged: the largest weight is nan in epoch 1 of 4"):
+        clf.fit(**data)
+    assert not hasattr(clf, "classes_")
 
 
 def test_a_callback_that_cannot_be_copied(data, make, tmp_path):

@@ -270,6 +270,15 @@ if sys.argv[1] == "before":  # TensorFlow starts in children only
     assert in_child(lambda: clf.fit(X, y).predict(X).shape) == "(10,)"
     with parallel_config(backend="multiprocessing"):
         assert len(cross_val_score(clf, X, y, cv=2, n_jobs=2, error_score="raise")) == 2
+elif sys.argv[1] == "half imported":
+    import threading, time
+    thread = threading.Thread(target=clf.fit, args=(X, y))
+    thread.start()
+    while "tensorflow" not in sys.modules:
+        time.sleep(0.01)
+    assert in_child(lambda: clf.fit(X, y)).startswith("RuntimeError: TensorFlow ran before this")
+    thread.join()
+    clf.predict(X)
 elif sys.argv[1] == "imported":  # but not started
     import tensorflow
     assert in_child(lambda: clf.fit(X, y).predict(X).shape) == "(10,)"
@@ -313,6 +322,7 @@ print("as it should be")
     [
         pytest.param("before", marks=pytest.mark.slow),
         pytest.param("imported", marks=pytest.mark.slow),
+        pytest.param("half imported", marks=pytest.mark.slow),
         "fitted",
         "used by others",
     ],
@@ -348,4 +358,4 @@ def test_too_little_memory():
         capture_output=True,
         text=True,
     )
-    assert result.stdout.startswith("TensorFlow has too little memory. Lower batch_size,")
+    assert result.stdout.startswith("TensorFlow has too little memory. Make the network's")

@@ -106,7 +106,7 @@ def test_a_seed_decides_every_kind_of_chance(images, small, monkeypatch):
 
     record(_data, "split_rows", lambda *args: args[-1])
     record(_checkpoint, "initial_weights", lambda _, seed: tuple(seed.generate_state(2)))
-    record(_training, "_compiled_steps", lambda *args: args[5].seeds.dropout)
+    record(_training, "_compiled_steps", lambda *args: args[6].seeds.dropout)
     record(_training, "_run_epoch", lambda _, order, *args: tuple(order[:9]))
 
     def draws(random_state):

@@ -203,7 +203,7 @@ def test_calls_last_half_a_second_at_most(monkeypatch):
         return totals[0] + len(rows), totals[1]
 
     order = np.arange(8 * 100 + 3)
-    progress = _Progress(SETTINGS, 1, 101)
+    progress = _Progress(0, 1, 1, 101)
     n_taken, metrics = _run_epoch(take_steps, order, 7, 8, progress, Callbacks())
     assert n_taken == 7 + 101
     assert metrics == {"accuracy": 0, "loss": 1}

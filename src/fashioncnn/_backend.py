@@ -94,6 +94,7 @@ def undisturbed(function: Callable[[], T]) -> T:
             return tf.autograph.experimental.do_not_convert(function)()
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(
-            "TensorFlow has too little memory. Lower batch_size, or make the network's feature "
-            "maps smaller by fewer filters in conv_stacks or a larger pool_size."
+            "TensorFlow has too little memory. Make the network's feature maps smaller by fewer "
+            "filters in conv_stacks or a larger pool_size, or, where it is training, lower "
+            "batch_size."
         ) from error

@@ -2,7 +2,7 @@
 """Keras callbacks in a training loop that is not Keras' own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from fashioncnn._fitted import Compilation
 from fashioncnn._network import build_compiled_network, weight_name
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._scaling import Scaling
+from fashioncnn._schedules import Pace
 from fashioncnn._steps import TrainingState
 
 _TRAIN_BATCH_HOOKS = (  # the last two are what the first two call unless they are overridden
@@ -45,12 +46,8 @@ class Callbacks:
         Whether a callback wants to be called for each batch.
     first_epoch : int
         The epoch to start with: 0, unless a callback has restored a later one.
-    iterations : int
-        The number of steps behind the optimizer's moments.
-    learning_rate : float
-        The rate of the last step; before the first one, of that.
-    chosen_rate : float or None
-        The rate that a callback has set for all further steps.
+    show_progress : bool
+        Whether a callback shows how far an epoch has come.
     stop_training : bool
         Whether a callback wants training to end.
     """
@@ -63,48 +60,33 @@ class Callbacks:
     ) -> None:
         self._callbacks = list(callbacks)
         self._model: Any = model
-        self._optimizer: Any = model and model.optimizer
+        self._optimizer: Any = None if model is None else model.optimizer
+        self._settings = {} if model is None else _settings_of(model.optimizer)
         self.state = state
         self.has_batch_hooks = any(_overrides(each, _TRAIN_BATCH_HOOKS) for each in callbacks)
         self.has_test_batch_hooks = any(_overrides(each, _TEST_BATCH_HOOKS) for each in callbacks)
+        self.show_progress = any(
+            isinstance(each, keras.callbacks.ProgbarLogger) for each in callbacks
+        )
         self.first_epoch = 0
-        self.iterations = 0
-        self.learning_rate = 0.0
-        self.chosen_rate: float | None = None
         self.stop_training = False
         self._logs: dict[str, float] = {}
 
-    def __enter__(self) -> Self:
-        """Do nothing: it is `begin` that gives callbacks the model."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Take the model away from the callbacks."""
-        for callback in self._callbacks:
-            callback._model = None
-
-    def begin(
-        self, params: Mapping[str, Any], schedule: str, iterations: int, learning_rate: float
-    ) -> None:
+    def begin(self, params: Mapping[str, Any], pace: Pace) -> None:
         """Show callbacks the model, as it is before the first step, and call `on_train_begin`.
 
         Parameters
         ----------
         params : dict
             What callbacks find in their `params`: "verbose", "epochs" and "steps".
-        schedule : str
-            The learning rate's; only a constant one lets callbacks set the rate.
-        iterations : int
-            The number of steps behind the optimizer's moments.
-        learning_rate : float
-            The rate of the first step.
+        pace : Pace
+            Tells the model's optimizer how far training has come, and is told the rates that
+            callbacks set. Only a constant schedule lets them.
         """
-        self._schedule = schedule
-        self.iterations, self.learning_rate = iterations, learning_rate
+        self._pace = pace
         if self._model is None:
             return
         self._model.stop_training = False
-        self._optimizer_settings = _settings_of(self._optimizer)
         if not any(isinstance(callback, keras.callbacks.History) for callback in self._callbacks):
             self._callbacks.append(keras.callbacks.History())
         for callback in self._callbacks:
@@ -126,8 +108,8 @@ class Callbacks:
         """
         if self._model is None:
             return
-        self._optimizer.iterations.assign(self.iterations)
-        self._optimizer.learning_rate.assign(self.learning_rate)
+        self._optimizer.iterations.assign(self._pace.iterations)
+        self._optimizer.learning_rate.assign(self._pace.learning_rate)
         for callback in self._callbacks:
             getattr(callback, hook)(*args)
             self._heed(type(callback).__name__)
@@ -144,18 +126,18 @@ class Callbacks:
                 "training here. A callback may set optimizer.learning_rate to a number; what else "
                 "belongs to the optimizer are parameters of the classifier."
             )
-        is_restored = int(self._optimizer.iterations) != self.iterations
-        self.iterations = int(self._optimizer.iterations)
-        if float(rate) == np.float32(self.learning_rate):
+        pace, iterations = self._pace, int(self._optimizer.iterations)
+        is_restored, pace.iterations = iterations != pace.iterations, iterations
+        if float(rate) == np.float32(pace.learning_rate):
             return
-        if self._schedule == "constant":
-            self.learning_rate = self.chosen_rate = float(rate)
+        if pace.schedule == "constant":
+            pace.learning_rate = pace.chosen_rate = float(rate)
         elif is_restored:  # from a file, with the rate that its last step had
-            rate.assign(self.learning_rate)
+            rate.assign(pace.learning_rate)
         else:
             raise ValueError(
                 f"The callback {name} has set the learning rate to {float(rate):g}, but "
-                f"learning_rate_schedule={self._schedule!r} decides it. Use "
+                f"learning_rate_schedule={pace.schedule!r} decides it. Use "
                 "learning_rate_schedule='constant', or leave the callback out."
             )
 
@@ -172,7 +154,7 @@ class Callbacks:
         changes = [
             key
             for key, value in _settings_of(self._optimizer).items()
-            if value != self._optimizer_settings[key]
+            if value != self._settings[key]
         ]
         if changes:
             raise ValueError(
@@ -199,6 +181,11 @@ class Callbacks:
     def end(self) -> None:
         """Call the hook after the last epoch, with its logs as they were at first."""
         self.call("on_train_end", dict(self._logs))
+
+    def close(self) -> None:
+        """Take the model away from the callbacks."""
+        for callback in self._callbacks:
+            callback._model = None
 
 
 def with_model(

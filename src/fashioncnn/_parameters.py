@@ -113,13 +113,13 @@ def parse_image_shape(value: Any) -> tuple[int, int, int]:
 
 def parse_callbacks(value: Any) -> list[Any]:
     """Read a Keras callback, or a sequence of them."""
-    keras = sys.modules.get("keras")  # who has a callback has imported it
-    callbacks = list(value) if _is_sequence(value) else [value]
-    if callbacks and not hasattr(keras, "callbacks"):
-        raise ValueError("not a callback")
-    for callback in callbacks:
-        if not isinstance(callback, keras.callbacks.Callback):  # type: ignore[union-attr]
+    module = getattr(sys.modules.get("keras"), "callbacks", None)  # there, if a callback is
+    callbacks: list[Any] = []
+    for callback in value if _is_sequence(value) else [value]:
+        if module is None or not isinstance(callback, module.Callback):
             raise ValueError("not a callback")
+        is_list = isinstance(callback, module.CallbackList)
+        callbacks += callback.callbacks if is_list else [callback]
     return callbacks
 
 
@@ -142,7 +142,8 @@ def copy_callbacks(value: Any) -> list[Any]:
         except Exception as error:
             raise TypeError(
                 f"The callback {type(callback).__name__} can't be copied, as each fit does: "
-                f"{error}. Open files and the like in on_train_begin, not before."
+                f"{error}. Open files and the like in on_train_begin, not before, or give it a "
+                "__deepcopy__ that returns itself."
             ) from error
     return copies
 

@@ -74,9 +74,9 @@ def _wait(event: threading.Event) -> None:
 def _is_running() -> bool:
     """Say whether TensorFlow has started its threads: then it refuses another number of them."""
     tf = sys.modules.get("tensorflow")
-    if not hasattr(tf, "config"):
+    if tf is None:
         return False
-    threads = tf.config.threading  # type: ignore[union-attr]
+    threads = tf.config.threading
     number = threads.get_inter_op_parallelism_threads()
     try:
         threads.set_inter_op_parallelism_threads(number + 1)
@@ -86,9 +86,16 @@ def _is_running() -> bool:
     return False
 
 
+def _is_being_imported() -> bool:
+    """Say whether another thread is importing TensorFlow, whose locks a fork copies as they are."""
+    modules = (sys.modules.get(name) for name in ("tensorflow", "keras", "fashioncnn._backend"))
+    specs = (getattr(module, "__spec__", None) for module in modules)
+    return any(getattr(spec, "_initializing", False) for spec in specs)
+
+
 def _note_fork() -> None:
     global _has_lost_tensorflow
-    _has_lost_tensorflow = _has_lost_tensorflow or _is_running()
+    _has_lost_tensorflow = _has_lost_tensorflow or _is_being_imported() or _is_running()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

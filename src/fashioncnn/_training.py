@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +16,11 @@ from fashioncnn._checkpoint import Checkpoint, History, joined
 from fashioncnn._data import Images, Parts
 from fashioncnn._inputs import as_network_input, network_dtype
 from fashioncnn._optimizers import OPTIMIZERS
-from fashioncnn._outputs import log_softmax
 from fashioncnn._program import Program
 from fashioncnn._scaling import Scaling
-from fashioncnn._schedules import learning_rates
+from fashioncnn._schedules import Pace
 from fashioncnn._steps import TrainingState, partial_batch_size
+from fashioncnn._validation import Evaluation, evaluation, validate
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
 _LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
@@ -69,19 +70,6 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
     )
 
 
-class Evaluation(NamedTuple):
-    """What the network makes of each validation image; NaN where its output is not finite."""
-
-    losses: np.ndarray
-    hits: np.ndarray
-    weights: np.ndarray  # of mean 1
-
-    def means(self, n: int | None = None) -> dict[str, float]:
-        """Return accuracy, and mean of weight times loss, of the first n images or of all."""
-        losses = self.weights[:n] * self.losses[:n]
-        return {"accuracy": float(self.hits[:n].mean()), "loss": float(losses.mean())}
-
-
 def train(
     program: Program,
     scaling: Scaling | None,
@@ -120,45 +108,43 @@ def train(
     ValueError
         If the loss or the weights do not stay finite.
     """
-    start, stopping = start.with_rule(OPTIMIZERS[settings.optimizer].rule), settings.early_stopping
-    with program.training_state(settings.optimizer) as lent, callbacks:
+    start = start.with_rule(OPTIMIZERS[settings.optimizer].rule)
+    stopping, n_steps = settings.early_stopping, _steps_per_epoch(parts, settings)
+    pace = _pace(start, parts, settings)
+    with program.training_state(settings.optimizer) as lent, closing(callbacks):
         take_steps, state = _compiled_steps(
-            program, scaling, parts, settings, lent, start, callbacks
+            program, scaling, parts, settings, lent, callbacks.state, start, pace
         )
-        evaluate = _evaluation(program, scaling, state, parts.validation, settings.label_smoothing)
+        evaluate = evaluation(program, scaling, state, parts.validation, settings.label_smoothing)
         loss_at_start = evaluate().means()["loss"] if stopping and start.n_epochs else math.nan
-        _begin(callbacks, start, parts, settings)
+        callbacks.begin(
+            {"verbose": settings.verbose, "epochs": settings.epochs, "steps": n_steps}, pace
+        )
         epoch = best = callbacks.first_epoch
-        kept = start._replace(n_steps=start.n_steps + epoch * _steps_per_epoch(parts, settings))
+        kept = start._replace(n_steps=start.n_steps + epoch * n_steps)
         history: History = {"loss": [math.nan] * epoch}
         for epoch, n_taken, metrics in _epochs(
-            take_steps, evaluate, parts, settings, start, callbacks
+            take_steps, evaluate, parts, settings, start, pace, callbacks
         ):
             history = joined(history, metrics)
             losses = [loss_at_start, *history.get("val_loss", [])]
             best = best_epoch(losses, stopping.tol) if stopping else epoch
             if best == epoch:
-                kept = _checkpoint(start, state, callbacks.iterations, settings)
-                _refuse_infinite_weights(kept, epoch, settings)
+                kept = _checkpoint(start, state, pace, epoch, settings)
             kept = kept._replace(n_steps=start.n_steps + n_taken)
             yield _with_history(kept, start, history, best)
             if stopping and epoch - best >= stopping.n_iter_no_change:
                 break
         callbacks.end()
         if callbacks.state is not None and best == epoch:
-            kept = _checkpoint(kept, state, callbacks.iterations, settings)
-            _refuse_infinite_weights(kept, epoch, settings)
+            kept = _checkpoint(kept, state, pace, epoch, settings)
             yield _with_history(kept, start, history, best)
 
 
-def _begin(callbacks: Callbacks, start: Checkpoint, parts: Parts, settings: Settings) -> None:
-    n_steps = _steps_per_epoch(parts, settings)
-    callbacks.begin(
-        {"verbose": settings.verbose, "epochs": settings.epochs, "steps": n_steps},
-        settings.learning_rate_schedule,
-        start.iterations,
-        float(_rates(settings, np.zeros(1), n_steps)[0]),
-    )
+def _pace(start: Checkpoint, parts: Parts, settings: Settings) -> Pace:
+    n_steps = settings.epochs * _steps_per_epoch(parts, settings)
+    schedule, peak = settings.learning_rate_schedule, settings.learning_rate
+    return Pace(schedule, peak, n_steps, start.iterations)
 
 
 def _with_history(kept: Checkpoint, start: Checkpoint, history: History, best: int) -> Checkpoint:
@@ -174,6 +160,7 @@ def _epochs(
     parts: Parts,
     settings: Settings,
     start: Checkpoint,
+    pace: Pace,
     callbacks: Callbacks,
 ) -> Iterator[tuple[int, int, History]]:
     """Run epoch after epoch; yield its number, from 1, the steps so far, and entries for history.
@@ -181,10 +168,11 @@ def _epochs(
     The order of rows is decided by the number of the epoch since the initial weights.
     """
     n_steps = _steps_per_epoch(parts, settings)
+    verbose = 0 if callbacks.show_progress else settings.verbose
     for epoch in range(callbacks.first_epoch, settings.epochs):
         callbacks.call("on_epoch_begin", epoch, {})
         order = np.random.default_rng((start.seeds.order, start.n_epochs + epoch))
-        progress = _Progress(settings, epoch + 1, n_steps)
+        progress = _Progress(verbose, epoch + 1, settings.epochs, n_steps)
         n_taken, metrics = _run_epoch(
             take_steps,
             order.permutation(parts.rows),
@@ -193,13 +181,12 @@ def _epochs(
             progress,
             callbacks,
         )
-        rated = settings._replace(learning_rate=callbacks.chosen_rate or settings.learning_rate)
-        _refuse_non_finite("training loss", metrics["loss"], epoch + 1, rated)
+        _refuse_non_finite("training loss", metrics["loss"], epoch + 1, pace, settings)
         if parts.validation is not None:
-            metrics |= _validate(evaluate, settings.batch_size, callbacks)
-            _refuse_non_finite("validation loss", metrics["val_loss"], epoch + 1, rated)
+            metrics |= validate(evaluate, settings.batch_size, callbacks)
+            _refuse_non_finite("validation loss", metrics["val_loss"], epoch + 1, pace, settings)
         progress.finish(metrics)
-        history = {**metrics, "learning_rate": callbacks.learning_rate}
+        history = {**metrics, "learning_rate": pace.learning_rate}
         callbacks.end_epoch(epoch, metrics)
         yield epoch + 1, n_taken, {name: [value] for name, value in history.items()}
         if callbacks.stop_training:
@@ -219,23 +206,18 @@ def best_epoch(losses: Sequence[float], tol: float) -> int:
 
 
 def _checkpoint(
-    start: Checkpoint, state: TrainingState, iterations: int, settings: Settings
+    start: Checkpoint, state: TrainingState, pace: Pace, epoch: int, settings: Settings
 ) -> Checkpoint:
-    """Copy what the variables hold."""
-    return start._replace(
-        weights=state.weights_as_numpy(),
-        slots=state.slots_as_numpy() if settings.keep_slots else None,
-        iterations=iterations,
-    )
+    """Copy what the variables hold; weights that are not finite are refused."""
+    weights = state.weights_as_numpy()
+    largest = np.max([np.abs(value).max() for value in weights.values()])
+    _refuse_non_finite("largest weight", float(largest), epoch, pace, settings)
+    slots = state.slots_as_numpy() if settings.keep_slots else None
+    return start._replace(weights=weights, slots=slots, iterations=pace.iterations)
 
 
 def _steps_per_epoch(parts: Parts, settings: Settings) -> int:
     return math.ceil(len(parts.rows) / settings.batch_size)
-
-
-def _rates(settings: Settings, steps: np.ndarray, steps_per_epoch: int) -> np.ndarray:
-    n_steps = settings.epochs * steps_per_epoch
-    return learning_rates(settings.learning_rate_schedule, settings.learning_rate, steps, n_steps)
 
 
 def _compiled_steps(
@@ -244,29 +226,27 @@ def _compiled_steps(
     parts: Parts,
     settings: Settings,
     lent: TrainingState,
+    own: TrainingState | None,
     start: Checkpoint,
-    callbacks: Callbacks,
+    pace: Pace,
 ) -> tuple[TakeSteps, TrainingState]:
     """Bind the compiled training steps to all that stays the same from call to call.
 
-    Return the steps and the variables that they change: those of the callbacks' model, or those
-    that are lent.
+    Return the steps and the variables that they change: those of the callbacks' model, if there is
+    one, or else those that are lent.
     """
     dtype = network_dtype(parts.images.pixels).name
     function = program.training_function(settings.optimizer, lent, dtype)
-    state = callbacks.state or lent
+    state = own or lent
     state.reset(start.weights, start.slots)
     inputs = _inputs(program, scaling, parts, settings, start)
     feed = _feed(parts.images)
-    steps_per_epoch = _steps_per_epoch(parts, settings)
 
     def take_steps(rows: np.ndarray, first_step: int, totals: Totals) -> Totals:
         data, positions = feed(rows)
         steps = first_step + np.arange(math.ceil(len(rows) / settings.batch_size))
-        rates = _rates(settings, steps, steps_per_epoch)
-        if callbacks.chosen_rate is not None:
-            rates = np.full(len(steps), callbacks.chosen_rate)
-        counts = start.n_steps + first_step, callbacks.iterations
+        rates = pace.rates(steps)
+        counts = start.n_steps + first_step, pace.iterations
         loss, hits = function(
             state.weights,
             state.slots,
@@ -277,8 +257,7 @@ def _compiled_steps(
             tuple(tf.constant(count, tf.int32) for count in counts),
             (tf.constant(totals[0], tf.float64), tf.constant(totals[1], tf.int32)),
         )
-        callbacks.iterations += len(steps)
-        callbacks.learning_rate = float(rates[-1])
+        pace.take(rates)
         return float(loss), int(hits)
 
     return take_steps, state
@@ -346,55 +325,12 @@ def _run_epoch(
     return first_step + math.ceil(done / batch_size), metrics
 
 
-def _evaluation(
-    program: Program,
-    scaling: Scaling | None,
-    state: TrainingState,
-    images: Images | None,
-    label_smoothing: float,
-) -> Callable[[], Evaluation]:
-    """Return what evaluates the weights as they are; it is not called without images."""
-
-    def evaluate() -> Evaluation:
-        assert images is not None
-        logits = program.logits(state.values(), scaling, images.pixels)
-        if not np.isfinite(logits).all():
-            nothing = np.full(len(logits), math.nan)
-            return Evaluation(nothing, nothing, images.weights)
-        log_probabilities = log_softmax(logits)
-        of_label = log_probabilities[np.arange(len(logits)), images.codes]
-        of_all = log_probabilities.mean(axis=1)
-        losses = -(1 - label_smoothing) * of_label - label_smoothing * of_all
-        return Evaluation(losses, logits.argmax(axis=1) == images.codes, images.weights)
-
-    return evaluate
-
-
-def _validate(
-    evaluate: Callable[[], Evaluation], batch_size: int, callbacks: Callbacks
-) -> dict[str, float]:
-    """Evaluate the weights; callbacks that want batches hear of them afterwards."""
-    callbacks.call("on_test_begin", {})
-    evaluation = evaluate()
-    if callbacks.has_test_batch_hooks:
-        for step in range(math.ceil(len(evaluation.losses) / batch_size)):
-            callbacks.call("on_test_batch_begin", step, {})
-            callbacks.call("on_test_batch_end", step, evaluation.means((step + 1) * batch_size))
-    means = evaluation.means()
-    callbacks.call("on_test_end", dict(means))
-    return {f"val_{name}": value for name, value in means.items()}
-
-
-def _refuse_infinite_weights(checkpoint: Checkpoint, epoch: int, settings: Settings) -> None:
-    largest = np.max([np.abs(value).max() for value in checkpoint.weights.values()])
-    _refuse_non_finite("largest weight", float(largest), epoch, settings)
-
-
-def _refuse_non_finite(what: str, value: float, epoch: int, settings: Settings) -> None:
+def _refuse_non_finite(what: str, value: float, epoch: int, pace: Pace, settings: Settings) -> None:
     if not math.isfinite(value):
+        rate = pace.peak if pace.chosen_rate is None else pace.chosen_rate
         raise ValueError(
             f"Training diverged: the {what} is {value} in epoch {epoch} of {settings.epochs}, "
-            f"with optimizer={settings.optimizer!r} and learning_rate={settings.learning_rate:g}. "
+            f"with optimizer={settings.optimizer!r} and learning_rate={rate:g}. "
             "Try a lower learning_rate or weight_decay, scaling='standardize', or smaller weights "
             "of classes and samples, and look for pixels that are far larger than the rest."
         )
@@ -403,15 +339,13 @@ def _refuse_non_finite(what: str, value: float, epoch: int, settings: Settings) 
 class _Progress:
     """Keras' own progress bar: silent, a bar, or a line per epoch, as `verbose` is 0, 1 or 2."""
 
-    def __init__(self, settings: Settings, epoch: int, n_steps: int) -> None:
+    def __init__(self, verbose: int, epoch: int, n_epochs: int, n_steps: int) -> None:
         self._n_steps = n_steps
         self._bar = None
-        if settings.verbose:
+        if verbose:
             names = ("accuracy", "loss", "val_accuracy", "val_loss")
-            sys.stdout.write(f"Epoch {epoch}/{settings.epochs}\n")
-            self._bar = keras.utils.Progbar(
-                n_steps, verbose=settings.verbose, stateful_metrics=names
-            )
+            sys.stdout.write(f"Epoch {epoch}/{n_epochs}\n")
+            self._bar = keras.utils.Progbar(n_steps, verbose=verbose, stateful_metrics=names)
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
         """Show the metrics so far."""

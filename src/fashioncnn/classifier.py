@@ -180,7 +180,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The number of epochs, with those of earlier fits that were continued.
     best_epoch_ : int
         The epoch, counted from 1, whose weights the classifier has: the last, or with early
-        stopping the best.
+        stopping the best. It does not know of weights that callbacks restore.
     callbacks_ : list of keras.callbacks.Callback
         Where `callbacks` is not None, the copies that were called, without their model. They are
         left out of copies and pickles.
@@ -430,7 +430,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
         Notes
         -----
-        A callback that calls methods of this classifier meets it as it was before.
+        A callback that calls methods of this classifier sees it as it was before.
         """
         checked = copy.copy(self)  # scikit-learn's checks set attributes; self changes at the end
         previous = self._network if self.warm_start and self.__sklearn_is_fitted__() else None
