@@ -621,8 +621,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         PixelRangeWarning
             If the pixels seem to be on another scale than in training.
         """
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return self._most_probable(self._logits(X))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Predict the probability of each class for each image.
@@ -691,16 +690,25 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         TypeError, ValueError
             Also if y is no array of labels, or weights are no finite numbers of at least 0.
         """
-        check_is_fitted(self)
-        pixels, _ = check_images(self, X, self.image_shape_)
+        pixels = self._checked(X)
         labels, weights = check_score_input(y, sample_weight, self.classes_, pixels)
-        return float(accuracy_score(labels, self.predict(X), sample_weight=weights))
+        predicted = self._most_probable(self._network.logits(pixels))
+        return float(accuracy_score(labels, predicted, sample_weight=weights))
 
-    def _logits(self, X: Any) -> NDArray[np.float32]:
+    def _checked(self, X: Any) -> NDArray[Any]:
+        """Make X images, once: that may take memory, compute what is lazy, and warn."""
         check_is_fitted(self)
         pixels, source_dtype = check_images(self, X, self.image_shape_)
         warn_of_other_range(pixels, source_dtype, self._network.pixel_range)
+        return pixels
+
+    def _logits(self, X: Any) -> NDArray[np.float32]:
+        pixels = self._checked(X)
         return self._network.logits(pixels)
+
+    def _most_probable(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+        # By the probabilities, in which several may be equal where logits are not.
+        return self.classes_[softmax(logits).argmax(axis=1)]
 
     @property
     def model_(self) -> Any:
