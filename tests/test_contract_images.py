@@ -22,6 +22,8 @@ import scipy.sparse
 from ml_dtypes import bfloat16, float8_e5m2
 from PIL import Image
 
+from fashioncnn import PixelRangeWarning
+
 
 def flat(X):
     return X.reshape(90, 36)
@@ -57,6 +59,12 @@ def objects(items):
     for i, item in enumerate(items):
         array[i] = item
     return array
+
+
+def list_in_itself():
+    items = []
+    items.extend([items, items])
+    return items
 
 
 def pil(X, mode="L"):
@@ -150,12 +158,12 @@ SPARSE = r"Sparse data was passed for <X>, but dense data is required. Use '.toa
 MODE = r"<X> has images of mode {}; all must be L, or all RGB.*image\.convert\('RGB'\)"
 RESHAPE = "Expected 2D array, got {} array instead.*Reshape your data"
 NO_SAMPLES = r"Found array with 0 sample\(s\) \(shape=\(0, .*\) .*while a minimum of 1 is required"
-NO_FEATURES = (
-    r"Found array with 0 feature\(s\) \(shape=.* while a minimum of 1 is required"
-    r"|<X> has images of shape \(.*0.*\), but Fashion.* is expecting \(6, 6, 1\)"
-)
+NO_FEATURES = r"Found array with 0 feature\(s\) \(shape=.* while a minimum of 1 is required"
+NO_PIXELS = r"<X> has images of shape {}, but Fashion.* is expecting \(6, 6, 1\)"
 CHANNELS_FIRST = r"<X> of shape .* looks channels-first; expected .*np\.moveaxis\(<X>, 1, -1\)"
 FOUR = r"Found array with dim {} and shape .* as <X>; expected 2, 3 or 4"
+TOO_DEEP = "<X> has lists within lists, more than 5 deep; expected 2, 3 or 4 dimensions"
+LARGE = r"<X> has shape \(90, .*, images of more than 1,000,000,000 values, .* Resize or crop them"
 PAIR = "<X> is a {} of two arrays; pass images and labels one by one"
 
 REFUSED = [
@@ -168,7 +176,8 @@ REFUSED = [
     ("1e300", lambda X: with_value(X, 1e300), ValueError, INFINITE),
     ("-1e300", lambda X: with_value(X, -1e300), ValueError, INFINITE),
     ("long double", lambda X: with_value(X, 1e39, np.longdouble), ValueError, INFINITE),
-    ("huge int", lambda X: [[10**400, 1]] * 90, ValueError, "<X> contains a value too large"),
+    ("huge int", lambda X: [[10**400] + [1] * 35] * 90, ValueError,
+     "<X> contains a value too large"),
     ("complex", lambda X: X + 0j, ValueError, "Complex data not supported"),
     # texts and files
     ("numbers in str", lambda X: X.astype(str), ValueError, NO_NUMBERS),
@@ -225,6 +234,10 @@ REFUSED = [
     ("list of masked", lambda X: list(np.ma.masked_less(X, 150)), ValueError, r"<X>\[0\] has mask"),
     ("deque of masked", lambda X: collections.deque(np.ma.masked_less(X, 150)), ValueError,
      r"<X>\[0\] has mask"),
+    ("rows of masked", lambda X: [list(i) for i in np.ma.masked_less(X, 150)], ValueError,
+     r"<X>\[0\]\[0\] has mask"),
+    ("list of sparse", lambda X: [scipy.sparse.csr_array(i) for i in X], TypeError,
+     SPARSE.replace("<X>", r"<X>\[0\]")),
     ("float8", lambda X: X.astype(float8_e5m2), ValueError, NO_NUMBERS),
     ("dates", lambda X: X.astype("M8[s]"), ValueError, NO_NUMBERS),
     ("times", lambda X: flat(X).astype("m8[s]"), ValueError, NO_NUMBERS),
@@ -243,6 +256,8 @@ REFUSED = [
      TEXTS.format("str")),
     ("frame of categories", lambda X: with_column(X, pd.Categorical([1, 2] * 45)), ValueError,
      COLUMN.format("category")),
+    ("list of frames of categories", lambda X: [pd.DataFrame(i).astype("category") for i in X],
+     ValueError, r"<X>\[0\] has columns that are no numbers: \[\(0, 'category'\)"),
     ("frame of dates", lambda X: with_column(X, pd.Timestamp("2020")), ValueError,
      COLUMN.format("datetime")),
     ("frame of times", lambda X: with_column(X, pd.Timedelta(1)), ValueError,
@@ -268,6 +283,8 @@ REFUSED = [
     ("polars images", lambda X: pl.DataFrame({"pixel7": X}), ValueError, COLUMN.format("array")),
     ("polars of 128 bits", polars_frame_of_128_bits, ValueError, COLUMN.format("int128")),
     ("polars lazy", lambda X: polars_frame(X).lazy(), TypeError, r"lazy.*Pass <X>\.collect\(\)"),
+    ("list of polars lazy", lambda X: [pl.DataFrame(i).lazy() for i in X], TypeError,
+     r"<X>\[0\] must be .* lazy.*Pass <X>\[0\]\.collect\(\)"),
     ("pyarrow null", lambda X: pa.Table.from_pandas(frame(X)).set_column(
         7, "pixel7", [[None, 1.5] * 45]), ValueError, NAN),
     ("pyarrow str", lambda X: pa.Table.from_pandas(frame(X)).set_column(
@@ -280,14 +297,17 @@ REFUSED = [
      MODE.format("P")),
     ("PIL P in a UserList", lambda X: collections.UserList(pil_of_mode("P")), ValueError,
      MODE.format("P")),
+    ("PIL P in lists", lambda X: [[i, i] for i in pil_of_mode("P")], ValueError, MODE.format("P")),
     ("PIL of two modes", lambda X: pil(X[:45]) + pil(X[45:], "RGB"), ValueError,
      MODE.format("L, RGB")),
     ("PIL image", lambda X: pil(X)[0], ValueError, r"<X> is one image; pass a list .*\[image\]"),
     # tensors and data sets
     ("torch with gradient", lambda X: torch_tensor(X).requires_grad_(), TypeError, DETACH),
     ("list of them", lambda X: list(torch_tensor(X).requires_grad_()), TypeError, DETACH),
-    ("rows of them", lambda X: [list(i) for i in torch_tensor(X).requires_grad_()], ValueError,
-     "<X> does not become an array of images.*requires grad"),
+    ("rows of them", lambda X: [list(i) for i in torch_tensor(X).requires_grad_()], TypeError,
+     DETACH),
+    ("pixels of them", lambda X: [list(map(list, i)) for i in torch_tensor(X).requires_grad_()],
+     TypeError, DETACH),
     ("torch bfloat16", lambda X: torch_tensor(X, "bfloat16"), TypeError, r"\.float\(\) before"),
     ("torch sparse", lambda X: torch_tensor(X).to_sparse(), TypeError, "Sparse|sparse"),
     ("torch meta", torch_meta, TypeError, DETACH),
@@ -315,12 +335,17 @@ REFUSED = [
     ("four colours first", lambda X: np.stack([X] * 4, axis=1), ValueError, CHANNELS_FIRST),
     ("5-D", lambda X: X[..., np.newaxis, np.newaxis], ValueError, FOUR.format(5)),
     ("6-D", lambda X: X.reshape(90, 6, 6, 1, 1, 1), ValueError, FOUR.format(6)),
+    ("6-D lists", lambda X: X.reshape(90, 6, 6, 1, 1, 1).tolist(), ValueError, TOO_DEEP),
+    ("list in itself", lambda X: list_in_itself(), ValueError, TOO_DEEP),
+    ("virtual rows", lambda X: np.broadcast_to(np.float32(7), (90, 2 * 10**10)), ValueError, LARGE),
+    ("virtual images", lambda X: np.broadcast_to(np.float32(7), (90, 10**5, 2 * 10**5)),
+     ValueError, LARGE),
+    ("virtual objects", lambda X: np.broadcast_to(np.array(7, object), (90, 2 * 10**10)),
+     ValueError, LARGE),
     ("no images", lambda X: X[:0], ValueError, NO_SAMPLES),
     ("no rows", lambda X: flat(X)[:0], ValueError, NO_SAMPLES),
     ("empty list", lambda X: [], ValueError, r"Found array with 0 sample\(s\)"),
     ("empty frame", lambda X: pd.DataFrame(), ValueError, NO_SAMPLES),
-    ("no pixels", lambda X: X[:, :0], ValueError, NO_FEATURES),
-    ("no channels", lambda X: X[..., np.newaxis][..., :0], ValueError, NO_FEATURES),
     ("no features", lambda X: flat(X)[:, :0], ValueError, NO_FEATURES),
 ]  # fmt: skip
 
@@ -360,6 +385,30 @@ def test_refused(images, refused, method, make, error, message):
     refused(call, error, message.replace("<X>", "X_val" if method == "X_val" else "X"), states)
 
 
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda X: X[:, :0], r"\(0, 6, 1\)"),
+        (lambda X: X[..., np.newaxis][..., :0], r"\(6, 6, 0\)"),
+    ],
+    ids=["pixels", "channels"],
+)
+@pytest.mark.parametrize("method", [*CALLS, "X_val"])
+def test_images_without_values(images, refused, method, make, shape):
+    X, y = images
+    bad, other = make(X), NO_PIXELS.format(shape)
+    if method == "X_val":
+        message = other.replace("<X>", "X_val")
+        refused(lambda clf: clf.fit(X, y, X_val=bad, y_val=y), ValueError, message)
+        return
+    call = CALLS[method]
+    if method in ("fit", "partial_fit"):
+        refused(lambda clf: call(clf, bad, y), ValueError, NO_FEATURES, ["unfitted"])
+    if method != "fit":
+        message = other.replace("<X>", "X")
+        refused(lambda clf: call(clf, bad, y), ValueError, message, ["fitted"])
+
+
 def as_file(X, folder, mode):
     np.save(folder / "X.npy", X)
     return np.load(folder / "X.npy", mmap_mode=mode)
@@ -371,6 +420,8 @@ ACCEPTED = {
     "tuple of arrays": lambda X, _: tuple(X),
     "list of lists of arrays": lambda X, _: [list(image) for image in X],
     "deque": lambda X, _: collections.deque(X),
+    "deque of deques": lambda X, _: collections.deque(collections.deque(image) for image in X),
+    "list of frames": lambda X, _: [pd.DataFrame(image) for image in X],
     "objects": lambda X, _: X.astype(object),
     "Decimal": lambda X, _: np.vectorize(decimal.Decimal, otypes=[object])(X.astype(object)),
     "array of arrays": lambda X, _: objects(list(X)),
@@ -519,12 +570,48 @@ def test_unit_scaling_goes_by_what_the_user_passed(images, small, make, full_sca
             lambda X: flat(X)[:, :9],
             "X has 9 features, but Fashion.* is expecting 36 features as in",
         ),
+        (
+            lambda X: np.broadcast_to(np.float32(7), (90, 10**9)),  # read in minutes
+            "X has 1000000000 features, but Fashion.* is expecting 36 features as in",
+        ),
         (lambda X: X[0], r"X has 6 features.* To pass a single image, pass X\[None\]"),
         (lambda X: X[0][..., np.newaxis], r"images of shape \(6, 1, 1\).* pass X\[None\]"),
     ],
-    ids=["size", "colours", "features", "image", "image with channel"],
+    ids=["size", "colours", "features", "virtual features", "image", "image with channel"],
 )
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score"])
 def test_other_shapes_than_in_training(images, refused, method, make, message):
     X, y = images
     refused(lambda clf: CALLS[method](clf, make(X), y), ValueError, message, ["fitted"])
+
+
+@pytest.mark.parametrize("method", ["predict", "score"])
+def test_images_are_converted_once(images, fitted, method):
+    X, y = images
+    calls = []
+
+    class Counted(OnlyArray):
+        def __array__(self, dtype=None, copy=None):
+            calls.append(method)
+            return self.array
+
+    CALLS[method](fitted, Counted(X), y)
+    lazy = dask.array.from_array(X).map_blocks(lambda block: calls.append(method) or block, meta=X)
+    CALLS[method](fitted, lazy, y)
+    assert len(calls) == 2
+    with pytest.warns(PixelRangeWarning) as caught:
+        CALLS[method](fitted, X / np.float32(255), y)
+    assert len(caught) == 1
+
+
+def test_no_memory_is_no_bad_input(fitted):
+    for X in (Broken(MemoryError()), [Broken(MemoryError())] * 9):
+        with pytest.raises(MemoryError):
+            fitted.predict(X)
+
+
+def test_columns_that_are_missing(images, small):
+    X, y = images
+    clf = small(epochs=1).fit(frame(X), y)
+    with pytest.raises(ValueError, match=r"seen at fit time, yet now missing:\n- pixel35"):
+        clf.predict(frame(X).drop(columns="pixel35"))

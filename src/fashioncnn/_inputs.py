@@ -2,7 +2,6 @@
 """Whatever a user calls images, as one array of shape (n, h, w, c)."""
 
 import math
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,23 +12,23 @@ from sklearn.utils.validation import _check_n_features, check_array, check_X_y, 
 
 from fashioncnn._arrays import (
     FILES,
-    SPARSE,
-    in_memory,
-    kinds_of,
+    collected,
+    dtype_of_objects,
+    joined,
     number_errors,
     only_numbers,
     to_array,
+    with_arrays,
 )
+from fashioncnn._frames import check_frame, is_frame
 from fashioncnn._warnings import shortened, warn_user
 
 ImageShape = tuple[int, int, int]
 
 _IMAGES = "an array of images"
-# Types of columns that hold numbers, or of which scikit-learn says well what is wrong.
-_INTEGERS = re.compile(r"u?int(8|16|32|64)\b")
-_NUMBERS = re.compile(
-    rf"{_INTEGERS.pattern}|float|double|halffloat|bool|decimal|complex|object|null"
-)
+_DIMENSIONS = "2, 3 or 4 dimensions: (n, h * w * c), (n, h, w) or (n, h, w, c)."
+_MODES = {"L", "RGB"}  # of PIL's images
+_LARGEST_IMAGE = 10**9  # values
 
 
 class Rows(NamedTuple):
@@ -98,7 +97,7 @@ def check_training_images(
             f"X has {values.shape[1]} features, but image_shape={image_shape} has "
             f"{math.prod(image_shape)} values."
         )
-    return _as_pixels(values, image_shape, "X"), y, rows.dtype or values.dtype
+    return _as_float32_images(values, image_shape, "X"), y, rows.dtype or values.dtype
 
 
 def check_images(
@@ -131,17 +130,13 @@ def check_images(
     """
     rows = _rows(X, name, image_shape)
     _refuse_other_shape(estimator, rows, image_shape, name)
-    # First the names of columns only, which have their own message, then the values.
+    # First the names of columns only, which have their own message, then the length of rows, and
+    # the values last: there may be many.
     validate_data(estimator, rows.names, reset=False, skip_check_array=True, ensure_2d=False)
+    _refuse_other_length(estimator, rows, image_shape, name)
     with number_errors(name):
         values = check_array(rows.values, dtype="numeric", estimator=estimator, input_name=name)
-    n_features = math.prod(image_shape)
-    if values.shape[1] != n_features:
-        raise ValueError(
-            f"{name} has {values.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{n_features} features as input.{_hint(rows, image_shape, name)}"
-        )
-    return _as_pixels(values, image_shape, name), rows.dtype or values.dtype
+    return _as_float32_images(values, image_shape, name), rows.dtype or values.dtype
 
 
 def network_dtype(pixels: np.ndarray) -> np.dtype:
@@ -157,14 +152,17 @@ def as_network_input(pixels: np.ndarray) -> np.ndarray:
 
 def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
     """Flatten shaped input to rows; leave flat input to scikit-learn's own checks."""
-    X = in_memory(X, name, _IMAGES)
-    if hasattr(type(X), "columns") and hasattr(type(X), "shape"):
-        return _rows_of_frame(X, name)
-    X = only_numbers(_as_array(X, name), name)
+    X = collected(X, name, _IMAGES)
+    if is_frame(X):
+        values, integer_dtype = check_frame(X, name)
+        return Rows(X, values, X.shape, dtype=integer_dtype)
+    X = _as_array(X, name)
+    _refuse_large(X, name)
+    X = only_numbers(X, name)
     if X.dtype.name == "bfloat16":
         X = X.astype(np.float32)  # NumPy itself takes it for no number
     if X.ndim in (0, 2) or (X.ndim == 1 and len(X)):
-        return Rows(X, X, X.shape, dtype=_dtype_of_objects(X))
+        return Rows(X, X, X.shape, dtype=dtype_of_objects(X))
     if len(X) == 0:
         raise ValueError(
             f"Found array with 0 sample(s) (shape={X.shape}) as {name} while a minimum of 1 is "
@@ -172,47 +170,13 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
         )
     if X.ndim > 4:
         raise ValueError(
-            f"Found array with dim {X.ndim} and shape {X.shape} as {name}; expected 2, 3 or 4: "
-            "(n, h * w * c), (n, h, w) or (n, h, w, c)."
+            f"Found array with dim {X.ndim} and shape {X.shape} as {name}; expected {_DIMENSIONS}"
         )
     shape: ImageShape = (*X.shape[1:], 1)[:3]
     if shape != image_shape:
         _refuse_channels_first(X, name)
     rows = X.reshape(len(X), math.prod(shape))
-    return Rows(rows, rows, X.shape, shape, _dtype_of_objects(X))
-
-
-def _dtype_of_objects(X: np.ndarray) -> np.dtype | None:
-    """Return int64 for Python's integers, which scikit-learn makes floats."""
-    kinds = kinds_of(X) - {bool, np.bool_} if X.dtype == object else set()
-    are_integers = kinds and all(issubclass(kind, (int, np.integer)) for kind in kinds)
-    return np.dtype(np.int64) if are_integers else None
-
-
-def _rows_of_frame(X: Any, name: str) -> Rows:
-    """Let columns of numbers pass; of objects only if they are numbers."""
-    if hasattr(type(X), "schema") and hasattr(X.schema, "types"):  # of pyarrow
-        columns, types = list(X.schema.names), [str(kind).lower() for kind in X.schema.types]
-    else:
-        columns, types = list(X.columns), [str(kind).lower() for kind in X.dtypes]
-    if any(kind.startswith("sparse") for kind in types):
-        raise TypeError(SPARSE.format(name))
-    others = [pair for pair in zip(columns, types, strict=True) if not _NUMBERS.match(pair[1])]
-    if not columns:
-        return Rows(X, np.empty(X.shape), X.shape)
-    if others:
-        raise ValueError(
-            f"{name} has columns that are no numbers: {shortened(others)}. Convert or drop them, "
-            "or pass the images as one NumPy array."
-        )
-    if len(set(columns)) < len(columns):
-        raise ValueError(f"{name} has several columns of one name; rename or drop them.")
-    if "object" in types:
-        values = only_numbers(np.asarray(X), name)
-        return Rows(X, values, X.shape, dtype=_dtype_of_objects(values))
-    integers = [_INTEGERS.match(kind) for kind in types]
-    dtype = np.result_type(*(found[0] for found in integers if found)) if all(integers) else None
-    return Rows(X, X, X.shape, dtype=dtype)
+    return Rows(rows, rows, X.shape, shape, dtype_of_objects(X))
 
 
 def _refuse_other_shape(
@@ -222,6 +186,18 @@ def _refuse_other_shape(
         raise ValueError(
             f"{name} has images of shape {rows.image_shape}, but {type(estimator).__name__} is "
             f"expecting {image_shape}.{_hint(rows, image_shape, name)}"
+        )
+
+
+def _refuse_other_length(
+    estimator: BaseEstimator, rows: Rows, image_shape: ImageShape, name: str
+) -> None:
+    """Compare flat rows to the images, unless there are none or scikit-learn reshapes them."""
+    shape, n_features = rows.given_shape, math.prod(image_shape)
+    if rows.image_shape is None and len(shape) == 2 and 0 not in shape and shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {shape[1]} features, but {type(estimator).__name__} is expecting "
+            f"{n_features} features as input.{_hint(rows, image_shape, name)}"
         )
 
 
@@ -239,11 +215,13 @@ def _as_array(X: Any, name: str) -> np.ndarray:
         if X.dtype != object or X.ndim != 1:
             return X
         X = list(X)  # an array of arrays
-    _refuse_other_items(X, name)
+    _refuse_files(X, name)
+    _refuse_pair(X, name)
+    images = _with_arrays(X, name)
     try:
-        return to_array(X, name, _IMAGES)
+        return joined(images, name, _IMAGES)
     except ValueError as error:
-        raise ValueError(_unequal_sizes(X, name) or str(error)) from error
+        raise ValueError(_unequal_sizes(images, name) or str(error)) from error
 
 
 def _is_pil(value: Any) -> bool:
@@ -251,25 +229,45 @@ def _is_pil(value: Any) -> bool:
     return pil is not None and isinstance(value, pil.Image)
 
 
-def _refuse_other_items(images: Sequence[Any], name: str) -> None:
-    """Refuse what NumPy would stack, or say little about."""
-    for i, image in enumerate(images):
-        if image is None or isinstance(image, FILES):
+def _refuse_files(images: Sequence[Any], name: str) -> None:
+    kinds = {kind for kind in set(map(type, images)) if issubclass(kind, (*FILES, type(None)))}
+    if kinds:
+        i = next(i for i, image in enumerate(images) if type(image) in kinds)
+        raise ValueError(
+            f"{name}[{i}] is a {type(images[i]).__name__}; pass an array of images, not files or "
+            "their names."
+        )
+
+
+def _refuse_pair(images: Sequence[Any], name: str) -> None:
+    if len(images) == 2 and all(hasattr(image, "shape") for image in images):
+        n_dimensions = {len(image.shape) for image in images}
+        if len(n_dimensions) == 2:
             raise ValueError(
-                f"{name}[{i}] is a {type(image).__name__}; pass an array of images, not files or "
-                "their names."
+                f"{name} is a {type(images).__name__} of two arrays; pass images and labels one by "
+                "one."
             )
-    modes = sorted({image.mode for image in images if _is_pil(image)})
-    if modes not in ([], ["L"], ["RGB"]):
+
+
+def _with_arrays(images: Sequence[Any], name: str) -> Sequence[Any]:
+    """Convert tensors, frames and images of PIL in lists, with what each is refused for alone."""
+    modes: set[str] = set()
+
+    def convert(image: Any, name: str) -> Any:
+        if _is_pil(image):
+            modes.add(image.mode)
+            return to_array(image, name, _IMAGES) if image.mode in _MODES else image
+        if is_frame(image):
+            return to_array(check_frame(image, name)[0], name, _IMAGES)
+        return to_array(image, name, _IMAGES)
+
+    converted = with_arrays(images, name, convert, _DIMENSIONS)
+    if len(modes) > 1 or not modes <= _MODES:
         raise ValueError(
-            f"{name} has images of mode {', '.join(modes)}; all must be L, or all RGB. Convert "
-            "each, as by image.convert('RGB')."
+            f"{name} has images of mode {', '.join(sorted(modes))}; all must be L, or all RGB. "
+            "Convert each, as by image.convert('RGB')."
         )
-    n_dimensions = [len(image.shape) for image in images if hasattr(image, "shape")]
-    if len(images) == len(n_dimensions) == 2 and n_dimensions[0] != n_dimensions[1]:
-        raise ValueError(
-            f"{name} is a {type(images).__name__} of two arrays; pass images and labels one by one."
-        )
+    return converted
 
 
 def _unequal_sizes(images: Sequence[Any], name: str) -> str:
@@ -277,7 +275,7 @@ def _unequal_sizes(images: Sequence[Any], name: str) -> str:
     sizes = set()
     for i, image in enumerate(images):
         try:
-            sizes.add(image.size[::-1] if _is_pil(image) else np.shape(image))
+            sizes.add(np.shape(image))
         except ValueError:
             return (
                 f"{name}[{i}] is no image, but a {type(image).__name__} of parts that differ in "
@@ -291,6 +289,15 @@ def _unequal_sizes(images: Sequence[Any], name: str) -> str:
         f"All images in {name} must have the same size; got sizes {shortened(sorted(sizes))}. "
         "Resize them first."
     )
+
+
+def _refuse_large(X: np.ndarray, name: str) -> None:
+    """Tell by the shape alone; the values may be one number, which an array repeats for ever."""
+    if math.prod(X.shape[1:]) > _LARGEST_IMAGE and 0 not in X.shape:
+        raise ValueError(
+            f"{name} has shape {X.shape}, images of more than {_LARGEST_IMAGE:,} values, which no "
+            "network takes. Resize or crop them first."
+        )
 
 
 def _refuse_channels_first(X: np.ndarray, name: str) -> None:
@@ -317,7 +324,7 @@ def _guess_image_shape(n_features: int) -> ImageShape:
     return 1, n_features, 1
 
 
-def _as_pixels(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
+def _as_float32_images(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
     # Values are finite as they are, so the extremes tell whether all of them are as float32.
     with np.errstate(over="ignore", under="ignore"):
         extremes = np.array([values.min(), values.max()]).astype(np.float32)

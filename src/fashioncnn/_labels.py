@@ -10,7 +10,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-from fashioncnn._arrays import in_memory, kinds_of, missing_as_nan, to_array
+from fashioncnn._arrays import collected, kinds_of, missing_as_nan, to_array
 from fashioncnn._warnings import shortened
 
 _KINDS = {"O": "string", "U": "string", "M": "date", "m": "duration"}  # others are numbers
@@ -29,7 +29,7 @@ def as_labels(y: Any, name: str = "y") -> Any:
     """
     if y is None:
         return None
-    y = np.asarray(y) if isinstance(y, Number) else in_memory(y, name, "an array of labels")
+    y = np.asarray(y) if isinstance(y, Number) else collected(y, name, "an array of labels")
     labels = to_array(y, name, "an array of labels")
     if isinstance(y, (list, tuple)) and labels.dtype.kind in "SU" and labels.ndim == 1:
         is_text = [isinstance(label, (str, bytes)) for label in y]

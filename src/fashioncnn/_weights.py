@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from fashioncnn._arrays import number_errors, only_numbers, to_array
+from fashioncnn._arrays import number_errors, to_numbers
 from fashioncnn._labels import plain_labels
 from fashioncnn._warnings import shortened, warn_user
 
@@ -108,7 +108,7 @@ def sample_weights(
     if sample_weight is None:
         return np.ones(len(X))
     if not isinstance(sample_weight, Number) or np.iscomplexobj(sample_weight):
-        sample_weight = only_numbers(to_array(sample_weight, name, "an array of weights"), name)
+        sample_weight = to_numbers(sample_weight, name, "an array of weights")
         if sample_weight.ndim > 1:
             raise ValueError(
                 f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array as "
@@ -120,12 +120,13 @@ def sample_weights(
             weights: np.ndarray = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-        except ValueError as error:  # scikit-learn's messages know one name only
-            raise ValueError(str(error).replace("sample_weight", name)) from error
+        except ValueError as error:  # scikit-learn's messages know one name only, or none
+            message = str(error).replace("sample_weight", name).replace("Sample weights", name)
+            raise ValueError(message) from error
     if not np.isfinite(weights).all():  # of one number for all rows, which is not checked above
         raise ValueError(f"Input {name} contains NaN or infinity.")
     if not weights.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
+        raise ValueError(f"{name} must contain at least one non-zero number.")
     return weights
 
 
