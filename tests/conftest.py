@@ -17,8 +17,8 @@ import pytest
 
 from fashioncnn import FashionCNNClassifier
 
-# The same examples in every run, however slow the machine. Ever others, and many, are tried for
-# --hypothesis-profile=thorough.
+# The same examples in every run, however slow the machine. Many others, new in each run, are tried
+# for --hypothesis-profile=thorough.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("same")
@@ -67,11 +67,14 @@ def refused(small, fitted, monkeypatch):
     leaves the classifier as it was, whether it has been fitted or not.
     """
 
+    learned = ("classes_", "history_")
+
     def check(call, error, message, states=("unfitted", "fitted"), **params):
         monkeypatch.setitem(sys.modules, "fashioncnn._backend", None)  # importing it fails
         for state in states:
             clf = copy.copy(fitted).set_params(**params) if state == "fitted" else small(**params)
             before = dict(vars(clf))
+            values = copy.deepcopy({name: before[name] for name in learned if name in before})
             started = time.process_time()
             with pytest.raises(error) as caught:
                 call(clf)
@@ -84,5 +87,7 @@ def refused(small, fitted, monkeypatch):
             )
             assert vars(clf).keys() == before.keys()
             assert all(vars(clf)[name] is value for name, value in before.items())
+            for name, value in values.items():  # neither is another, nor has another content
+                np.testing.assert_equal(vars(clf)[name], value)
 
     return check

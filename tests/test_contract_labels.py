@@ -46,6 +46,10 @@ def torch_labels(y, **options):
     return pytest.importorskip("torch").tensor(codes(y).astype(np.float32), **options)
 
 
+def objects_in_reverse(y):
+    return np.ascontiguousarray(y[::-1]).astype(object)[::-1]
+
+
 def days(y, unit="D"):
     return np.array(["2020-01-01", "2021-01-01", "2022-01-01"], f"M8[{unit}]")[codes(y)]
 
@@ -231,6 +235,8 @@ ACCEPTED = {
     "frame of one column": lambda y: pd.DataFrame({"y": y}),
     "polars frame of one column": lambda y: pl.DataFrame({"y": y}),
 }
+# What comes back from objects: numbers and dates are taken for what they are.
+AS_NUMBERS = {"int objects": np.int64, "Int64": np.int64, "list of dates": "M8[D]"}
 COLUMNS = [kind for kind in ACCEPTED if "column" in kind]
 
 
@@ -250,9 +256,23 @@ def fit_predict(X, y, labels, **val):
 def test_labels_accepted(images, expected, kind):
     X, y = images
     labels = ACCEPTED[kind](y)
-    predicted = fit_predict(X, y, labels, X_val=X, y_val=labels)
-    np.testing.assert_array_equal(codes(predicted), expected)
-    assert set(predicted.tolist()) <= set(np.asarray(labels).tolist())
+    clf = FashionCNNClassifier((4,), (8,), epochs=1, random_state=0)
+    clf.fit(X, labels, X_val=X, y_val=labels)
+    np.testing.assert_array_equal(codes(clf.predict(X)), expected)
+    classes = np.unique(np.asarray(labels))
+    if kind in AS_NUMBERS:
+        classes = classes.astype(AS_NUMBERS[kind])
+    assert clf.classes_.dtype == clf.predict(X).dtype == classes.dtype
+    np.testing.assert_array_equal(clf.classes_, classes)
+
+
+def test_labels_of_objects_are_left_as_they_are(images, small):
+    X, y = images
+    for labels in (y.astype(object), codes(y).astype(object), objects_in_reverse(y)):
+        before, memory = labels.tolist(), list(map(id, labels))
+        small(epochs=1).fit(X, labels, X_val=X, y_val=labels)
+        small(epochs=1).partial_fit(X, labels, labels)
+        assert (labels.tolist(), list(map(id, labels))) == (before, memory)
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -336,6 +356,13 @@ REFUSED_WEIGHTS = [
     ("NA in a Series", pd.Series([None] + [1] * 89, dtype="Int64"), ValueError, "contains NaN"),
     ("None inside", [None] + [1] * 89, ValueError, "Input <w> contains NaN"),
     ("inf", [np.inf] + [1] * 89, ValueError, "Input <w> contains infinity"),
+    ("inf and -inf", [np.inf, -np.inf] * 45, ValueError, "Input <w> contains infinity"),
+    (
+        "signalling NaN",
+        np.full(90, 0x7FA00000, np.uint32).view(np.float32),
+        ValueError,
+        "Input <w> contains NaN",
+    ),
     ("long double", np.full(90, np.longdouble("1e4000")), ValueError, "Input <w> contains inf"),
     ("huge int", [10**400] + [1] * 89, ValueError, "Input <w> contains a value too large"),
     ("texts", ["a"] * 90, ValueError, "<w> has dtype <U1; pass an array of numbers"),
@@ -436,7 +463,8 @@ NO_DICT = "'class_weight' parameter .* must be an instance of 'dict', a str amon
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        *(({"up": bad}, BAD_CLASS_WEIGHT) for bad in (-1, np.nan, np.inf, "1", None, 10**400)),
+        *(({"up": bad}, BAD_CLASS_WEIGHT) for bad in (-1, np.nan, np.inf, "1", None, True)),
+        ({"up": 10**400}, BAD_CLASS_WEIGHT),
         ({"up": np.array([1, 2])}, BAD_CLASS_WEIGHT),
         ("foo", NO_DICT),
         ([1, 2, 3], NO_DICT),

@@ -243,25 +243,43 @@ def test_disabled_eager_execution_is_refused_with_the_remedy():
 
 WITHOUT_TENSORFLOW = """
 import pickle, sys
-import numpy as np
+import numpy as np, pandas as pd, scipy.sparse
 from sklearn.base import clone
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
 clf = FashionCNNClassifier(epochs=3)
 clone(clf).get_params(), repr(clf), clf._repr_html_()
-X, y = np.zeros((4, 5, 5)), [0, 1, 0, 1]
-bad = [(X * np.nan, y), (X, y[:3]), (X, [0] * 4), (X, np.eye(4)), (X.astype(str), y), (None, y)]
-for X_bad, y_bad in bad:
+def refused(call, *args, **kwargs):
     try:
-        clf.fit(X_bad, y_bad)
-    except ValueError:
-        continue
-    raise AssertionError
+        call(*args, **kwargs)
+    except (TypeError, ValueError):
+        return
+    raise AssertionError(args)
+
 fitted = pickle.load(open("clf.pkl", "rb"))
 fitted.classes_, fitted.history_, repr(fitted), fitted._repr_html_()
-try:
-    fitted.predict(np.zeros((2, 9, 9)))
-except ValueError:
-    pass
+X, y = np.zeros((4, 6, 6)), np.array(["left", "up"] * 2)
+bad = [
+    None, "X.npy", 5, {"X": X}, iter(X), np.zeros(4), X[:0], X[:, :0], X[:, None],
+    X[..., None, None], X * np.nan, X - np.inf, np.where(np.eye(6), np.inf, X - np.inf), X + 1e300,
+    X + 0j, X.astype(str), [[10**400] * 36] * 4, [X[0], X[1, 1:]],
+    list(np.ma.masked_equal(X, 0)), scipy.sparse.csr_array(X[0]), X.astype(np.longdouble) + 1e39,
+    np.where(X == 0, None, X), pd.DataFrame(X[0]).astype("category"), X.astype("M8[s]"),
+]
+for X_bad in bad:
+    for params in ({}, {"callbacks": []}, {"scaling": "unit"}):
+        refused(FashionCNNClassifier(**params).fit, X_bad, y)
+    refused(clf.partial_fit, X_bad, y, ["left", "up"])
+    refused(clf.fit, X, y, X_val=X_bad, y_val=y)
+    for method in (fitted.predict, fitted.predict_proba, fitted.decision_function):
+        refused(method, X_bad)
+    refused(fitted.score, X_bad, y)
+refused(fitted.predict, np.zeros((2, 9, 9)))
+for y_bad in (None, y[:3], [0] * 4, np.eye(4), y.astype("S"), [0, np.nan] * 2, [0.5, 1e300] * 2):
+    refused(clf.fit, X, y_bad)
+    refused(fitted.score, X, y_bad)
+for weights in ([1] * 3, [0] * 4, [-1] * 4, [np.nan] * 4, [10**400] * 4, "balanced"):
+    refused(clf.fit, X, y, weights)
+    refused(fitted.score, X, y, weights)
 assert not {"tensorflow", "keras", "matplotlib"} & set(sys.modules), set(sys.modules)
 print("without TensorFlow")
 """
@@ -272,7 +290,7 @@ def test_tensorflow_waits_until_it_is_needed(fitted, tmp_path):
 
     (tmp_path / "clf.pkl").write_bytes(pickle.dumps(fitted))
     result = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", WITHOUT_TENSORFLOW],
         cwd=tmp_path,
         check=True,
         capture_output=True,

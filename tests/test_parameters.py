@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from keras.callbacks import EarlyStopping
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fashioncnn import FashionCNNClassifier
@@ -115,6 +116,14 @@ def test_bad_values_are_named_before_data_is_looked_at(refused, name, value):
     refused(lambda clf: clf.fit(None, None), InvalidParameterError, message, **{name: value})
 
 
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("make", [lambda n: n, lambda n: (n,), lambda n: ((n,),), lambda n: {0: n}])
+def test_integers_that_python_does_not_print(images, refused, name, make):
+    message = f"^The '{name}' parameter of FashionCNNClassifier must be of numbers that Python pri"
+    value = make(10**5000)
+    refused(lambda clf: clf.fit(*images), InvalidParameterError, message, **{name: value})
+
+
 def test_a_keras_optimizer_is_refused_with_the_remedy():
     import keras
 
@@ -136,6 +145,12 @@ def test_unknown_parameters_are_refused():
     message = r"Invalid parameter 'foo' for estimator .* Valid parameters are: \['activation',"
     with pytest.raises(ValueError, match=message):
         FashionCNNClassifier().set_params(foo=1)
+
+
+def test_unknown_parameters_in_a_grid_are_refused(images, small):
+    grid = GridSearchCV(small(), {"foo": [1]}, cv=2)
+    with pytest.raises(ValueError, match="Invalid parameter 'foo' for estimator FashionCNN"):
+        grid.fit(*images)
 
 
 def test_every_parameter_has_refused_values():

@@ -41,6 +41,15 @@ def test_constant_images_are_not_divided_by_their_deviation(value):
     np.testing.assert_allclose(scaled(pixels.astype(float), scaling), 0, atol=1e-6 * value)
 
 
+def test_a_channel_that_is_constant_over_many_blocks(monkeypatch):
+    monkeypatch.setattr("fashioncnn._scaling._BLOCK", 3 * 18)  # three images
+    pixels = np.full((1000, 3, 3, 2), 0.1, np.float32)
+    pixels[..., 1] = np.random.default_rng(0).random((1000, 3, 3))
+    scale = fit("standardize", pixels).scale
+    assert scale[0] == 1
+    assert scale[1] == pytest.approx(1 / pixels[..., 1].astype(float).std(), rel=1e-9)
+
+
 def test_large_offset_does_not_cancel():
     pixels = (1e6 + np.random.default_rng(0).random((100, 4, 4, 1))).astype(np.float32)
     scaling = fit("standardize", pixels)
@@ -107,6 +116,7 @@ def test_another_range_warns(training, pixels):
         (PixelRange(-3, 3), array(np.float32, 0, 1)),
         (PixelRange(0, 1, is_integer=True), array(np.uint8, 0, 255)),  # it was dark
         (PixelRange(0, 1, True).joined(PixelRange(0, 1, True)), array(np.float32, 0, 2.1)),
+        (PixelRange(0, 255).joined(PixelRange(-1, 1)), array(np.float32, 0, 1)),
         (PixelRange(0, 1), array(np.float32, 0, 2)),
         (PixelRange(0, 1), array(np.float32, -5, 5)),
     ],
@@ -115,3 +125,14 @@ def test_the_same_range_does_not_warn(training, pixels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_other_range(pixels.astype(np.float32), pixels.dtype, training)
+
+
+def test_the_range_of_pieces_is_that_of_all():
+    joined = PixelRange(0, 255, is_integer=True).joined(PixelRange(-1, 1))
+    assert joined == PixelRange(-1, 255, is_integer=False)
+
+
+def test_images_to_validate_on_are_named(images, small):
+    X, y = images
+    with pytest.warns(PixelRangeWarning, match="^X_val has values within"):
+        small(epochs=1).fit(X, y, X_val=X / np.float32(255), y_val=y)

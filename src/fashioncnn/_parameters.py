@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from fashioncnn._architecture import Architecture, Window
 from fashioncnn._warnings import warn_user
@@ -65,6 +65,24 @@ class Names(StrOptions):
 
     def __str__(self) -> str:
         return f"{super().__str__()} ({self.hint})"
+
+
+def refuse_unprintable(params: Mapping[str, Any], owner: str) -> None:
+    """Refuse integers of so many digits that Python prints none, nor any message that has them.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter is or contains one.
+    """
+    for name, value in params.items():
+        try:
+            repr(value)
+        except ValueError as error:
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {owner} must be of numbers that Python prints. Got "
+                f"{type(value).__name__} instead, with an int of too many digits."
+            ) from error
 
 
 def parse_conv_stacks(value: Any) -> tuple[tuple[int, ...], ...]:

@@ -88,7 +88,8 @@ def _as_label(key: Any, classes: np.ndarray) -> Any:
 
 def _is_weight(value: Any) -> bool:
     try:
-        return isinstance(value, Real) and 0 <= float(value) < math.inf
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        return is_number and 0 <= float(value) < math.inf
     except OverflowError:
         return False
 

@@ -44,6 +44,7 @@ from fashioncnn._parameters import (
     parse_image_shape,
     parse_rates,
     parse_windows,
+    refuse_unprintable,
     warn_of_many_parameters,
 )
 from fashioncnn._scaling import fit_scaling, warn_of_other_range
@@ -505,6 +506,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         once = {"epochs": 1, "learning_rate_schedule": "constant", "keep_slots": True}
         parts = undivided(data)
         return self._train(checked, architecture, start, data, parts, previous, **once)
+
+    def _validate_params(self) -> None:
+        refuse_unprintable(self.get_params(deep=False), type(self).__name__)
+        super()._validate_params()
 
     def _known(self, previous: FittedNetwork | None) -> Known | None:
         if previous is None:
