@@ -53,6 +53,10 @@ def with_column(X, values):
     return frame(X).assign(pixel7=values)
 
 
+def masked_but_first(X):
+    return np.ma.masked_array(X, np.indices(X.shape)[-1] > 0)
+
+
 def objects(items):
     """Make a one-dimensional array of objects, whatever they are."""
     array = np.empty(len(items), dtype=object)
@@ -61,8 +65,8 @@ def objects(items):
     return array
 
 
-def list_in_itself():
-    items = []
+def list_in_itself(*items):
+    items = list(items)
     items.extend([items, items])
     return items
 
@@ -239,6 +243,8 @@ REFUSED = [
      r"<X>\[0\] has mask"),
     ("rows of masked", lambda X: [list(i) for i in np.ma.masked_less(X, 150)], ValueError,
      r"<X>\[0\]\[0\] has mask"),
+    ("lists of numbers and masked", lambda X: [list(map(list, i)) for i in masked_but_first(X)],
+     ValueError, "<X> does not become .* masked element"),  # a warning of NumPy; then it is NaN
     ("list of sparse", lambda X: [scipy.sparse.csr_array(i) for i in X], TypeError,
      SPARSE.replace("<X>", r"<X>\[0\]")),
     ("float8", lambda X: X.astype(float8_e5m2), ValueError, NO_NUMBERS),
@@ -340,6 +346,7 @@ REFUSED = [
     ("6-D", lambda X: X.reshape(90, 6, 6, 1, 1, 1), ValueError, FOUR.format(6)),
     ("6-D lists", lambda X: X.reshape(90, 6, 6, 1, 1, 1).tolist(), ValueError, TOO_DEEP),
     ("list in itself", lambda X: list_in_itself(), ValueError, TOO_DEEP),
+    ("number and list in itself", lambda X: list_in_itself(1), ValueError, r"<X>\[1\] is no image"),
     ("virtual rows", lambda X: np.broadcast_to(np.float32(7), (90, 2 * 10**10)), ValueError, LARGE),
     ("virtual images", lambda X: np.broadcast_to(np.float32(7), (90, 10**5, 2 * 10**5)),
      ValueError, LARGE),

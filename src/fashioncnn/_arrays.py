@@ -90,7 +90,8 @@ def with_arrays(
 ) -> Sequence[Any]:
     """Convert whatever is an array in a list, or in lists within it.
 
-    A list within that begins with a number stays: to look at each of them takes longer than NumPy.
+    A list within that begins with a number stays: a look at all its items takes as long as NumPy
+    does. What else is in it either makes NumPy complain, or is masked and becomes NaN.
 
     Parameters
     ----------

@@ -293,7 +293,7 @@ def _unequal_sizes(images: Sequence[Any], name: str) -> str:
 
 def _refuse_large(X: np.ndarray, name: str) -> None:
     """Tell by the shape alone; the values may be one number, which an array repeats for ever."""
-    if math.prod(X.shape[1:]) > _LARGEST_IMAGE and 0 not in X.shape:
+    if math.prod(X.shape[1:]) > _LARGEST_IMAGE:
         raise ValueError(
             f"{name} has shape {X.shape}, images of more than {_LARGEST_IMAGE:,} values, which no "
             "network takes. Resize or crop them first."

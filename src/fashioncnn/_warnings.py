@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Warnings that point at the user's line, and lists in messages that fit one."""
+"""Warnings that point at the user's line, and values in messages that fit one."""
 
 import sys
 import warnings
@@ -21,3 +21,11 @@ def shortened(labels: list[Any], most: int = 20) -> str:
     if len(labels) <= most:
         return str(labels)
     return f"{str(labels[:most])[:-1]}, ... and {len(labels) - most} more]"
+
+
+def shown(value: Any) -> str:
+    """Return the repr of a value for a message, unless Python prints none of its integers."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"{type(value).__name__} of too many digits"

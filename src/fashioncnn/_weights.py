@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from fashioncnn._arrays import number_errors, to_numbers
 from fashioncnn._labels import plain_labels
-from fashioncnn._warnings import shortened, warn_user
+from fashioncnn._warnings import shortened, shown, warn_user
 
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
 
@@ -64,7 +64,7 @@ def class_weights(
     if not all(_is_weight(weight) for weight in weights):
         raise ValueError(
             "The weights in class_weight must be finite numbers and not negative. "
-            f"Got {class_weight!r}."
+            f"Got {shown(class_weight)}."
         )
     return np.array(weights, dtype=float)
 
