@@ -11,7 +11,7 @@ predictions after the first 1,000. Programs of TensorFlow refer to themselves, s
 them when it next collects garbage: before each reading of architectures it is made to.
 
 Last, the default network predicts images of 224 x 224 pixels in colour, 100 and four times as many,
-as bytes and as float64, and the script prints how far memory rises meanwhile above what it was.
+as bytes and as float64, and the script prints how far memory rises above what fit and images take.
 """
 
 import argparse
@@ -53,29 +53,27 @@ def slope(values: np.ndarray) -> float:
     return float(np.polyfit(np.arange(len(values)), values, 1)[0])
 
 
-def rise_of_memory(call: Callable[[], object]) -> float:
-    """Return by how many MB memory rises at most while a function runs (Linux)."""
+def peak_megabytes(call: Callable[[], object]) -> float:
+    """Return the most memory that this process holds while a function runs (Linux)."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak so far
-    before = resident_megabytes()
     call()
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
-    return int(peak) / 2**10 - before
+    return int(peak) / 2**10
 
 
 def rises_with_large_images(n_images: int) -> dict[str, float]:
-    """Predict some large images, and four times as many."""
+    """Predict some large images, and four times as many; leave out what the images take."""
     X = np.random.default_rng(0).integers(0, 256, (4 * n_images, 224, 224, 3), dtype=np.uint8)
     with warnings.catch_warnings(action="ignore"):  # of 99 million parameters
         clf = FashionCNNClassifier(epochs=1, batch_size=8).fit(X[:8], np.arange(8) % 2)
-    clf.predict(X[:n_images])
-    rises = {}
+    before, rises = resident_megabytes(), {}
     for dtype in ("uint8", "float64"):
         for n in (n_images, 4 * n_images):
-            images = X[:n].astype(dtype)
-            name = f"MB at most for {n} large {dtype}"
-            rises[name] = rise_of_memory(lambda images=images: clf.predict(images))
-            del images
+            images = X[:n].astype(dtype, copy=False)
+            own = 0 if dtype == "uint8" else images.nbytes / 2**20
+            peak = peak_megabytes(lambda images=images: clf.predict(images))
+            rises[f"MB at most for {n} large {dtype}"] = peak - before - own
     return rises
 
 

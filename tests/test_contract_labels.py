@@ -318,7 +318,7 @@ def test_labels_refused_in_score(images, refused, make, message):
         (lambda y: np.linspace(0, 1, 90), "Unknown label type: continuous"),
         (
             days,
-            r"Mix of label input types \(number and date\): y has (np|numpy)\.datetime64\(.*are \[0, 1",
+            r"input types \(number and date\): y has (np|numpy)\.datetime64\(.*are \[0, 1",
         ),
         (lambda y: codes(y).astype("m8[D]"), r"Mix of label input types \(number and duration\)"),
         (lambda y: y, r"Mix of label input types \(string and number\)"),
