@@ -197,14 +197,14 @@ def with_model(
     """Give callbacks a model of their own; see `build_compiled_network`."""
     if not callbacks:
         return Callbacks()
-    model = untouched(lambda: _build_model(architecture, scaling, compilation))
-    slots = OPTIMIZERS[compilation.optimizer].keras_slots
-    return Callbacks(callbacks, model, untouched(lambda: _training_state(model, slots)))
+    return Callbacks(
+        callbacks, *untouched(lambda: _build_model(architecture, scaling, compilation))
+    )
 
 
 def _build_model(
     architecture: Architecture, scaling: Scaling | None, compilation: Compilation
-) -> keras.Model:
+) -> tuple[keras.Model, TrainingState]:
     """Build the model with all that Keras would make of it in its first step of training."""
     model = build_compiled_network(architecture, scaling, compilation)
     model.optimizer.build(model.trainable_variables)
@@ -212,7 +212,7 @@ def _build_model(
     is_sparse = compilation.loss == "sparse_categorical_crossentropy"
     model.compute_metrics(None, tf.constant([0]) if is_sparse else probabilities, probabilities)
     model.reset_metrics()
-    return model
+    return model, _training_state(model, OPTIMIZERS[compilation.optimizer].keras_slots)
 
 
 def _training_state(model: keras.Model, slots: Sequence[str | None]) -> TrainingState:

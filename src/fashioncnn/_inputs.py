@@ -325,11 +325,12 @@ def _guess_image_shape(n_features: int) -> ImageShape:
 
 
 def _as_float32_images(values: np.ndarray, image_shape: ImageShape, name: str) -> np.ndarray:
-    # Values are finite as they are, so the extremes tell whether all of them are as float32.
-    with np.errstate(over="ignore", under="ignore"):
-        extremes = np.array([values.min(), values.max()]).astype(np.float32)
-    if not np.isfinite(extremes).all():
-        raise ValueError(
-            f"Input {name} contains infinity or a value too large for dtype('float32')."
-        )
+    if values.dtype.kind == "f" and values.dtype.itemsize > 4:
+        # Values are finite as they are, so the extremes tell whether all of them are as float32.
+        with np.errstate(over="ignore", under="ignore"):
+            extremes = np.array([values.min(), values.max()]).astype(np.float32)
+        if not np.isfinite(extremes).all():
+            raise ValueError(
+                f"Input {name} contains infinity or a value too large for dtype('float32')."
+            )
     return values.reshape(len(values), *image_shape)
