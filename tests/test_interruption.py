@@ -134,9 +134,7 @@ def test_an_interrupt_in_any_step_keeps_the_complete_epochs(images, small, name)
     assert seen == {None, *ends}
 
 
-@pytest.mark.parametrize(
-    "name", ["build_network", "new_training_state", "trace_training", "trace_forward"]
-)
+@pytest.mark.parametrize("name", ["new_training_state", "trace_training", "trace_forward"])
 def test_a_fault_while_a_program_is_compiled(images, small, monkeypatch, name):
     X, y = images
     clf = small(epochs=1, validation_fraction=0.2).fit(X, y)

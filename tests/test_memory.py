@@ -51,7 +51,7 @@ def test_memory_stays_flat_over_architectures(tmp_path):
 
 def weak_references(clf):
     network = clf._network
-    tensors = network._served[1].values()
+    tensors = network._predictor._tensors
     return list(map(weakref.ref, [*network.weights.values(), *tensors, network.keras_model()]))
 
 

@@ -15,6 +15,7 @@ from fashioncnn import FashionCNNClassifier
 from fashioncnn._architecture import initial_weights
 from fashioncnn._network import build_network, set_weights, weight_name
 from fashioncnn._parameters import build_architecture
+from fashioncnn._prediction import Predictor
 from fashioncnn._program import Program
 
 
@@ -106,7 +107,7 @@ def test_program_computes_what_keras_does(params):
     model = by_hand(params)
     model.set_weights(list(weights.values()))
     images = random.normal(size=(70, 8, 8, 1)).astype(np.float32)
-    logits = Program(architecture).logits(weights, None, images)
+    logits = Predictor(Program(architecture), weights, None).logits(images)
     np.testing.assert_allclose(logits, model(images), rtol=1e-4, atol=1e-5)
 
 

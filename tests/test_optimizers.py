@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashioncnn._optimizers import OPTIMIZERS, decay_kernel
+from fashioncnn._optimizers import OPTIMIZERS, decay_kernels
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
@@ -22,7 +22,7 @@ def test_steps_equal_those_of_keras(name, weight_decay):
     theirs = keras.Variable(start, name="kernel")
     keras_optimizer = optimizer.to_keras(0.02, weight_decay)
     for step, gradient in enumerate(gradients):
-        decay_kernel(ours, 0.02, weight_decay)
+        decay_kernels({"dense1/kernel": ours}, 0.02 * weight_decay)
         optimizer.apply(ours, slots, tf.constant(gradient), 0.02, tf.constant(step))
         keras_optimizer.apply([tf.constant(gradient)], [theirs])
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)

@@ -99,6 +99,7 @@ REFUSED = {
     "tol": [-1e-4, math.nan, math.inf, None, False, 10**400],
     "image_shape": [(28,), (28, 28, 1, 1), (0, 28), 28, "28x28", (28.0, 28)],
     "scaling": ["minmax", 1],
+    "precision": ["float16", "mixed_bfloat16", None, 32],
     "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
     "warm_start": ["yes", None, 2],
     "random_state": [-1, "seed", 1.5],

@@ -15,6 +15,7 @@ from fashioncnn import FashionCNNClassifier, _program, _steps
 from fashioncnn._architecture import initial_weights
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._parameters import build_architecture
+from fashioncnn._prediction import Predictor, batch_sizes, choose_batch_size
 from fashioncnn._program import Program, program_for
 
 
@@ -29,13 +30,15 @@ def fresh(monkeypatch):
 def traced(monkeypatch):
     """Record the network's runs on symbols: every one is a trace of a compiled function."""
     calls = []
-    original = _steps._call
+    originals = _steps.train_network, _steps.apply_network
 
-    def call(network, weights, images, training=None):
-        calls.append(training is not None)
-        return original(network, weights, images, training)
+    for original in originals:
 
-    monkeypatch.setattr(_steps, "_call", call)
+        def run(*args, original=original):
+            calls.append(original.__name__)
+            return original(*args)
+
+        monkeypatch.setattr(_steps, original.__name__, run)
     return calls
 
 
@@ -61,7 +64,7 @@ def test_a_grid_of_rates_and_seeds_traces_once(images, small, fresh, traced):
             clf.fit(X[: 60 + seed], y[: 60 + seed]).predict(X)
             clf.fit(X, y)
     (program,) = fresh()
-    assert traced == [True, False]
+    assert traced == ["train_network", "apply_network"]
     assert program.n_traces == 2
 
 
@@ -99,24 +102,26 @@ def test_neighbours_and_place_change_no_bit(images, fitted, n):
 @pytest.mark.parametrize(("shape", "n_classes"), [((28, 28, 1), 10), ((1, 3, 1), 3)])
 def test_every_place_of_a_batch_gives_the_same_bits(shape, n_classes):
     params = FashionCNNClassifier().get_params()
-    program = Program(build_architecture(params, shape, n_classes))
-    weights = initial_weights(program.architecture, np.random.SeedSequence(0))
+    architecture = build_architecture(params, shape, n_classes)
+    weights = initial_weights(architecture, np.random.SeedSequence(0))
+    predictor = Predictor(Program(architecture), weights, None)
     image = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
-    for size in program._batch_sizes:
-        logits = program.logits(weights, None, np.repeat(image, size, axis=0))
+    for size in predictor._batch_sizes:
+        logits = predictor.logits(np.repeat(image, size, axis=0))
         np.testing.assert_array_equal(logits, logits[[0] * size])
 
 
 def test_batches_are_few_and_bounded():
     sizes = (1, 24, 96, 480)
     default = FashionCNNClassifier().get_params()
-    assert Program(build_architecture(default, (28, 28, 1), 10))._batch_sizes == list(sizes)
-    chosen = [_program._batch_size(n, sizes) for n in (1, 2, 8, 9, 20, 65, 100, 1000, 100_000)]
+    architecture = build_architecture(default, (28, 28, 1), 10)
+    assert batch_sizes(architecture.largest_activation) == list(sizes)
+    chosen = [choose_batch_size(n, sizes) for n in (1, 2, 8, 9, 20, 65, 100, 1000, 100_000)]
     assert chosen == [1, 1, 24, 24, 24, 24, 24, 96, 480]
 
     params = FashionCNNClassifier((16,)).get_params()
-    program = Program(build_architecture(params, (500, 500, 1), 2))
-    assert max(program._batch_sizes) * 498 * 498 * 16 * 4 <= 256 * 2**20
+    architecture = build_architecture(params, (500, 500, 1), 2)
+    assert max(batch_sizes(architecture.largest_activation)) * 498 * 498 * 16 * 4 <= 256 * 2**20
 
 
 def test_cache_is_bounded_and_an_evicted_program_serves(images, small, fresh, monkeypatch):

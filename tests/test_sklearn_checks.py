@@ -15,7 +15,6 @@ from sklearn.utils.fixes import parse_version
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._architecture import initial_weights
 from fashioncnn._parameters import build_architecture
-from fashioncnn._program import Program
 
 # Minibatches with dropout can't make weight k equal k copies; scikit-learn expects the same failure
 # of its SGDClassifier. That loss and gradient are equal is shown below.
@@ -94,11 +93,11 @@ def test_no_tag_excuses():
 def test_weight_k_equals_k_copies_in_loss_and_gradient():
     import tensorflow as tf
 
-    from fashioncnn._steps import Training, _call, cross_entropy
+    from fashioncnn._layers import Training, train_network
+    from fashioncnn._steps import cross_entropy
 
     params = FashionCNNClassifier((4,), (), conv_dropout=0).get_params()
     architecture = build_architecture(params, (5, 5, 1), 3)
-    network = Program(architecture)._network
     weights = initial_weights(architecture, np.random.SeedSequence(0))
     random = np.random.default_rng(0)
     images = random.random((6, 5, 5, 1), dtype=np.float32)
@@ -109,7 +108,8 @@ def test_weight_k_equals_k_copies_in_loss_and_gradient():
         values = {name: tf.constant(value) for name, value in weights.items()}
         with tf.GradientTape() as tape:
             tape.watch(list(values.values()))
-            logits, _ = _call(network, values, tf.constant(images), Training(0, 0, None))
+            training = Training(0, 0, len(images))
+            logits, _ = train_network(architecture, values, tf.constant(images), training)
             losses = cross_entropy(logits, tf.constant(codes), 0.1)
             loss = tf.reduce_sum(losses * row_weights) / row_weights.sum()
         return loss.numpy(), [g.numpy() for g in tape.gradient(loss, list(values.values()))]

@@ -17,18 +17,13 @@ from fashioncnn import FashionCNNClassifier
 from fashioncnn._callbacks import Callbacks
 from fashioncnn._checkpoint import new_checkpoint, spawn_seeds
 from fashioncnn._data import Images, Parts
+from fashioncnn._layers import Training, train_network
 from fashioncnn._optimizers import OPTIMIZERS
 from fashioncnn._parameters import build_architecture
+from fashioncnn._prediction import Predictor
 from fashioncnn._program import Program
 from fashioncnn._split import split_rows
-from fashioncnn._steps import (
-    Training,
-    TrainingState,
-    _call,
-    _padded,
-    cross_entropy,
-    partial_batch_size,
-)
+from fashioncnn._steps import TrainingState, _padded, cross_entropy, partial_batch_size
 from fashioncnn._training import (
     Settings,
     _Progress,
@@ -83,6 +78,7 @@ SETTINGS = Settings(
     label_smoothing=0.0,
     epochs=1,
     batch_size=8,
+    precision="float32",
     early_stopping=None,
     keep_slots=False,
     verbose=0,
@@ -224,14 +220,13 @@ def test_dropout_acts_in_training_only(images, small):
 def test_dropout_differs_from_step_to_step_and_layer_to_layer():
     clf = FashionCNNClassifier((1,), (), pool_size=1, kernel_size=1, conv_dropout=0.5)
     architecture = build_architecture(clf.get_params(), (40, 40, 1), 2)
-    network = Program(architecture)._network
     weights = new_checkpoint(architecture, 0).weights
     weights["stack1_conv1/kernel"][:] = 1
     weights["predictions/kernel"][:] = 1
 
     def n_kept(seed, step):
-        training = Training(seed, step, tf.ones(1))
-        logits, _ = _call(network, weights, tf.ones((1, 40, 40, 1)), training)
+        training = Training(seed, step, 1)
+        logits, _ = train_network(architecture, weights, tf.ones((1, 40, 40, 1)), training)
         return round(float(logits[0, 0]) / 2)
 
     kept = [n_kept(seed, step) for seed in (1, 2) for step in range(20)]
@@ -410,7 +405,7 @@ def test_divergence_names_the_epoch_and_changes_nothing(images, small):
 
 def test_validation_that_is_not_finite(images, small, monkeypatch):
     X, y = images
-    monkeypatch.setattr(Program, "logits", lambda *args: np.full((9, 3), np.inf, np.float32))
+    monkeypatch.setattr(Predictor, "logits", lambda *args: np.full((9, 3), np.inf, np.float32))
     with pytest.raises(ValueError, match=r"diverged: the validation loss is nan in epoch 1 of 8"):
         small().fit(X, y, X_val=X[:9], y_val=y[:9])
 

@@ -189,11 +189,12 @@ def _pooling(window: Window, name: str, shape: Shape) -> Layer:
 def _normalization(name: str, shape: Shape) -> Layer:
     variables = ("gamma", "beta", "moving_mean", "moving_variance")
     weights = {variable: (shape[-1],) for variable in variables}
-    return Layer("BatchNormalization", name, {"axis": -1}, shape, weights)
+    config = {"axis": -1, "epsilon": 1e-3, "momentum": 0.99}  # of Keras
+    return Layer("BatchNormalization", name, config, shape, weights)
 
 
 def _dropout(rate: float, name: str, shape: Shape) -> Layer:
-    # The seed that Keras wants here is never used: the training step sets the layer's random state.
+    # Without a seed of its own, Keras draws one from Python's global random state.
     return Layer("Dropout", name, {"rate": rate, "seed": 0}, shape, {})
 
 

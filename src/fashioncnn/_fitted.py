@@ -49,7 +49,7 @@ class FittedNetwork:
     checkpoint: Checkpoint
     compilation: Compilation
     # What TensorFlow makes of the arrays, when it is first needed; never copied or pickled.
-    _served: ClassVar[Any] = None  # the program, and the weights as tensors
+    _predictor: ClassVar[Any] = None
     _model: ClassVar[Any] = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -116,14 +116,13 @@ class FittedNetwork:
         )
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
-        from fashioncnn._backend import tf
-        from fashioncnn._program import program_for
+        if self._predictor is None:
+            from fashioncnn._prediction import Predictor
+            from fashioncnn._program import program_for
 
-        if self._served is None:
-            tensors = {name: tf.constant(value) for name, value in self.weights.items()}
-            self._served = program_for(self.architecture), tensors  # type: ignore[misc]
-        program, tensors = self._served
-        return program.logits(tensors, self.scaling, pixels)
+            program = program_for(self.architecture)
+            self._predictor = Predictor(program, self.weights, self.scaling)  # type: ignore[misc]
+        return self._predictor.logits(pixels)
 
     def keras_model(self) -> Any:
         """Return the network as a compiled keras.Model, built when it is first asked for."""

@@ -6,7 +6,7 @@ that the caller owns. ``"sgd"`` has Nesterov momentum 0.9. ``"adamw"`` is ``"ada
 is decoupled with each of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,12 +36,19 @@ class Optimizer(NamedTuple):
         return optimizer
 
 
-def decay_kernel(weight: Any, rate: Any, weight_decay: Any) -> None:
-    """Shrink a kernel before its step: I. Loshchilov and F. Hutter (arXiv:1711.05101), algorithm 2.
+def decay_kernels(weights: Mapping[str, Any], share: Any) -> None:
+    """Shrink kernels before a step: I. Loshchilov and F. Hutter (arXiv:1711.05101), algorithm 2.
 
     As in Keras and PyTorch, the share is the learning rate times the weight decay.
     """
-    weight.assign(weight * (1 - rate * weight_decay))
+    kernels = [weight for name, weight in weights.items() if name.endswith("/kernel")]
+
+    def decay() -> Any:
+        for kernel in kernels:
+            kernel.assign(kernel * (1 - share))
+        return tf.no_op()
+
+    tf.cond(share > 0, decay, tf.no_op)  # many have no decay, which would read and write all
 
 
 def _apply_adam(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step: Any) -> None:

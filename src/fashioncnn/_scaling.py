@@ -25,6 +25,13 @@ class Scaling(NamedTuple):
     offset: tuple[float, ...]
 
 
+def scaling_arrays(scaling: Scaling | None, n_channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and offset per channel, float32; None leaves pixels as they are."""
+    if scaling is None:
+        return np.ones(n_channels, np.float32), np.zeros(n_channels, np.float32)
+    return np.array(scaling.scale, np.float32), np.array(scaling.offset, np.float32)
+
+
 class PixelRange(NamedTuple):
     """The smallest and the largest pixel value of the images passed to `fit`."""
 

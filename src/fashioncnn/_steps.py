@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The graph of a forward pass and of training steps, as functions of weights that are arguments.
-
-The network is a Keras model used as a description: its layers are called one by one, within a scope
-that gives them any values of its weights. Only functions of this module are traced.
-"""
+"""The graph of training steps, as a function of variables that are arguments."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from fashioncnn._architecture import Weights
-from fashioncnn._backend import keras, tf
+from fashioncnn._architecture import Architecture, Shape, Weights
+from fashioncnn._backend import tf
 from fashioncnn._checkpoint import Slots
-from fashioncnn._network import weight_name
-from fashioncnn._optimizers import Optimizer, decay_kernel
-
-Tensors = Mapping[str, Any]  # each weight's value by its name
+from fashioncnn._layers import Training, apply_network, train_network
+from fashioncnn._optimizers import Optimizer, decay_kernels
 
 
 @dataclass(frozen=True)
@@ -35,10 +29,6 @@ class TrainingState:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    def values(self) -> Tensors:
-        """Return the weights' values as tensors."""
-        return {name: tf.convert_to_tensor(weight) for name, weight in self.weights.items()}
-
     def weights_as_numpy(self) -> Weights:
         """Return copies of the weights' values."""
         return {name: variable.numpy() for name, variable in self.weights.items()}
@@ -51,43 +41,49 @@ class TrainingState:
         }
 
 
-def new_training_state(network: keras.Model, optimizer: Optimizer) -> TrainingState:
+def new_training_state(architecture: Architecture, optimizer: Optimizer) -> TrainingState:
     """Create the variables for one training of the network at a time."""
 
-    def zeros(variable: keras.Variable) -> Any:
+    def zeros(shape: tuple[int, ...]) -> Any:
         # TensorFlow keeps a kernel of each eager operation on a variable for each shape, for ever.
-        return tf.Variable(tf.zeros(variable.shape), trainable=False, shape=tf.TensorShape(None))
+        return tf.Variable(tf.zeros(shape), trainable=False, shape=tf.TensorShape(None))
 
+    shapes = architecture.weight_shapes
     return TrainingState(
-        weights={weight_name(variable): zeros(variable) for variable in network.weights},
+        weights={name: zeros(shape) for name, shape in shapes.items()},
         slots={
-            weight_name(variable): tuple(zeros(variable) for _ in range(optimizer.n_slots))
-            for variable in network.trainable_weights
+            name: tuple(zeros(shape) for _ in range(optimizer.n_slots))
+            for name, shape in shapes.items()
+            if "/moving_" not in name
         },
     )
 
 
-def trace_forward(network: keras.Model, dtype: str) -> Any:
-    """Compile ``(weights, scale, offset, pixels) -> logits`` for any number of images."""
-    _, *image_shape = network.input_shape
+def trace_forward(architecture: Architecture, shapes: Mapping[str, Shape], dtype: str) -> Any:
+    """Compile ``(scale, offset, *weights, pixels) -> logits`` for any number of images.
 
-    def forward(weights: Tensors, scale: Any, offset: Any, pixels: Any) -> Any:
-        logits, _ = _call(network, weights, _scaled(pixels, scale, offset))
-        return logits
+    The weights are those of `folded_weights`, of the given shapes.
+    """
 
-    weights = {
-        weight_name(variable): tf.TensorSpec(variable.shape, tf.float32)
-        for variable in network.weights
-    }
-    per_channel = tf.TensorSpec((image_shape[-1],), tf.float32)
-    pixels = tf.TensorSpec((None, *image_shape), dtype)
-    return _compile(forward, weights, per_channel, per_channel, pixels)
+    def forward(scale: Any, offset: Any, *arguments: Any) -> Any:
+        *values, pixels = arguments
+        weights = dict(zip(shapes, values, strict=True))
+        return apply_network(architecture, weights, _scaled(pixels, scale, offset))
+
+    per_channel = tf.TensorSpec((architecture.image_shape[-1],), tf.float32)
+    weights = [tf.TensorSpec(shape, tf.float32) for shape in shapes.values()]
+    pixels = tf.TensorSpec((None, *architecture.image_shape), dtype)
+    return _compile(forward, per_channel, per_channel, *weights, pixels)
 
 
 def trace_training(
-    network: keras.Model, optimizer: Optimizer, state: TrainingState, dtype: str
+    architecture: Architecture,
+    optimizer: Optimizer,
+    state: TrainingState,
+    dtype: str,
+    precision: str,
 ) -> Any:
-    """Compile one step per batch of the given rows.
+    """Compile one step per batch of the given rows, for pixels of a dtype.
 
     The function is ``(weights, slots, data, rows, settings, rates, counts, totals) -> totals``:
 
@@ -121,12 +117,13 @@ def trace_training(
             batch_rows, is_real = _padded(batch_rows, n_rows)
             batch = [tf.gather(array, batch_rows) for array in data]
             batch_loss, batch_correct = _training_step(
-                network,
+                architecture,
                 optimizer,
                 TrainingState(weights, slots),
                 (*batch, is_real),
                 {**settings, "learning_rate": rates[index]},
                 (counts[0] + index, counts[1] + index),
+                precision,
             )
             return index + 1, loss + batch_loss, n_correct + batch_correct
 
@@ -135,9 +132,7 @@ def trace_training(
         )
         return tuple(totals)
 
-    return _compile(
-        train, state.weights, state.slots, *_specs(tuple(network.input_shape[1:]), dtype)
-    )
+    return _compile(train, state.weights, state.slots, *_specs(architecture.image_shape, dtype))
 
 
 def _specs(image_shape: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
@@ -183,49 +178,49 @@ _SETTINGS = {
 
 def _compile(function: Any, *signature: Any) -> Any:
     """Trace a function once; unlike its tf.function, the result heeds no eager setting."""
-    compiled = tf.function(function, autograph=False).get_concrete_function(*signature)
+    concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
     # All variables are arguments. TensorFlow remembers those of the trace and, within the user's
     # GradientTape, would look for them when they are long gone.
-    compiled.graph.variables = ()
-    return compiled
+    concrete.graph.variables = ()
+    return concrete
 
 
 def _training_step(
-    network: keras.Model,
+    architecture: Architecture,
     optimizer: Optimizer,
     state: TrainingState,
     batch: Sequence[Any],
     settings: Mapping[str, Any],
     counts: tuple[Any, Any],
+    precision: str,
 ) -> tuple[Any, Any]:
     """Take one step; return the batch's sum of weight times loss, and its number of hits."""
     pixels, codes, row_weights, is_real = batch
-    shares = is_real / tf.reduce_sum(is_real)
+    n_real = tf.reduce_sum(is_real)
     dropout_step, optimizer_step = counts
+    training = Training(
+        settings["dropout_seed"], dropout_step, tf.cast(n_real, tf.int32), precision
+    )
     images = _scaled(pixels, settings["scale"], settings["offset"])
-    values = state.values()
-    for variable in network.weights:
-        values[weight_name(variable)].set_shape(variable.shape)
+    values = {name: tf.convert_to_tensor(weight) for name, weight in state.weights.items()}
+    for name, shape in architecture.weight_shapes.items():
+        values[name].set_shape(shape)
     trainable = [values[name] for name in state.slots]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trainable)
-        logits, statistics = _call(
-            network, values, images, Training(settings["dropout_seed"], dropout_step, shares)
-        )
+        logits, statistics = train_network(architecture, values, images, training)
         losses = row_weights * cross_entropy(logits, codes, settings["label_smoothing"])
-        loss = tf.reduce_sum(losses * shares)
+        total = tf.reduce_sum(losses * is_real)
+        loss = total / n_real
     gradients = tape.gradient(loss, trainable)
-    rate, weight_decay = settings["learning_rate"], settings["weight_decay"]
+    rate = settings["learning_rate"]
+    decay_kernels(state.weights, rate * settings["weight_decay"])
     for (name, slots), gradient in zip(state.slots.items(), gradients, strict=True):
-        weight = state.weights[name]
-        if name.endswith("/kernel"):
-            decay_kernel(weight, rate, weight_decay)
-        optimizer.apply(weight, slots, gradient, rate, optimizer_step)
+        optimizer.apply(state.weights[name], slots, gradient, rate, optimizer_step)
     for name, value in statistics.items():
         state.weights[name].assign(value)
     hits = is_real * tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == codes, tf.float32)
-    total = tf.cast(tf.reduce_sum(losses * is_real), tf.float64)
-    return total, tf.cast(tf.reduce_sum(hits), tf.int32)
+    return tf.cast(total, tf.float64), tf.cast(tf.reduce_sum(hits), tf.int32)
 
 
 def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:
@@ -240,68 +235,5 @@ def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:
 
 
 def _scaled(pixels: Any, scale: Any, offset: Any) -> Any:
+    """Cast pixels to float32 and scale them."""
     return tf.cast(pixels, tf.float32) * scale + offset
-
-
-class Training(NamedTuple):
-    """How a network runs in training."""
-
-    dropout_seed: Any
-    dropout_step: Any  # of each, every dropout layer has a random state of its own
-    shares: Any  # (n,): of each row in the statistics of batch normalisation
-
-
-def _call(
-    network: keras.Model, weights: Tensors, images: Any, training: Training | None = None
-) -> tuple[Any, Tensors]:
-    """Run the network on given weights; return logits, and the new values of moving statistics."""
-    values = {**weights, **_random_states(network, training)}
-    mapping = [(variable, values[variable.path]) for variable in network.variables]
-    with keras.StatelessScope(mapping) as scope:
-        tensor = images
-        for layer in network.layers[1:]:
-            tensor = _call_layer(layer, tensor, training)
-    statistics = {
-        weight_name(variable): scope.get_current_value(variable)
-        for variable in network.non_trainable_variables
-        if not _is_random_state(variable)
-    }
-    return tensor, statistics
-
-
-def _random_states(network: keras.Model, training: Training | None) -> Tensors:
-    paths = [variable.path for variable in network.variables if _is_random_state(variable)]
-    seed, step = (training.dropout_seed, training.dropout_step) if training else (0, 0)
-    return {
-        path: tf.cast(tf.stack([seed, step * len(paths) + number]), tf.uint32)
-        for number, path in enumerate(paths)
-    }
-
-
-def _is_random_state(variable: keras.Variable) -> bool:
-    return str(variable.path).endswith("seed_generator_state")
-
-
-def _call_layer(layer: keras.layers.Layer, inputs: Any, training: Training | None) -> Any:
-    if isinstance(layer, keras.layers.Dropout):
-        return layer(inputs, training=training is not None)
-    if isinstance(layer, keras.layers.BatchNormalization) and training:
-        return _normalize(layer, inputs, training.shares)
-    return layer(inputs)
-
-
-def _normalize(layer: keras.layers.BatchNormalization, inputs: Any, shares: Any) -> Any:
-    """Do what the layer does in training, with statistics in which rows have shares."""
-
-    def mean_of(values: Any) -> Any:
-        of_pixels = tf.linalg.matvec(
-            tf.reshape(values, (tf.shape(values)[0], -1)), shares, transpose_a=True
-        )
-        return tf.reduce_mean(tf.reshape(of_pixels, (-1, values.shape[-1])), axis=0)
-
-    mean = mean_of(inputs)
-    variance = mean_of(tf.square(inputs - mean))
-    for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-        moving.assign(moving * layer.momentum + value * (1 - layer.momentum))
-    gamma, beta = layer.gamma.value, layer.beta.value
-    return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, layer.epsilon)

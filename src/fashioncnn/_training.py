@@ -16,8 +16,9 @@ from fashioncnn._checkpoint import Checkpoint, History, joined
 from fashioncnn._data import Images, Parts
 from fashioncnn._inputs import as_network_input, network_dtype
 from fashioncnn._optimizers import OPTIMIZERS
+from fashioncnn._precision import training_precision
 from fashioncnn._program import Program
-from fashioncnn._scaling import Scaling
+from fashioncnn._scaling import Scaling, scaling_arrays
 from fashioncnn._schedules import Pace
 from fashioncnn._steps import TrainingState, partial_batch_size
 from fashioncnn._validation import Evaluation, evaluation, validate
@@ -47,6 +48,7 @@ class Settings(NamedTuple):
     label_smoothing: float
     epochs: int
     batch_size: int
+    precision: str  # "float32" or "bfloat16"
     early_stopping: EarlyStopping | None
     keep_slots: bool  # whether training will go on from the result
     verbose: int
@@ -64,6 +66,7 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         label_smoothing=float(params["label_smoothing"]),
         epochs=int(params["epochs"]),
         batch_size=min(int(params["batch_size"]), _LARGEST_BATCH),
+        precision=training_precision(params["precision"]),
         early_stopping=stopping if params["early_stopping"] else None,
         keep_slots=bool(params["warm_start"]),
         verbose=int(params["verbose"]),
@@ -236,10 +239,10 @@ def _compiled_steps(
     one, or else those that are lent.
     """
     dtype = network_dtype(parts.images.pixels).name
-    function = program.training_function(settings.optimizer, lent, dtype)
+    function = program.training_function(settings.optimizer, lent, dtype, settings.precision)
     state = own or lent
     state.reset(start.weights, start.slots)
-    inputs = _inputs(program, scaling, parts, settings, start)
+    inputs = _inputs(scaling, parts, settings, start)
     feed = _feed(parts.images)
 
     def take_steps(rows: np.ndarray, first_step: int, totals: Totals) -> Totals:
@@ -264,10 +267,10 @@ def _compiled_steps(
 
 
 def _inputs(
-    program: Program, scaling: Scaling | None, parts: Parts, settings: Settings, start: Checkpoint
+    scaling: Scaling | None, parts: Parts, settings: Settings, start: Checkpoint
 ) -> dict[str, Any]:
     """Make tensors of the settings that the steps take; see `trace_training`."""
-    scale, offset = program.scaling_arrays(scaling)
+    scale, offset = scaling_arrays(scaling, parts.images.pixels.shape[-1])
     n_partial = len(parts.rows) % settings.batch_size
     partial_size = partial_batch_size(n_partial, settings.batch_size)
     return {

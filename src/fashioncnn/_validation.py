@@ -10,6 +10,7 @@ import numpy as np
 from fashioncnn._callbacks import Callbacks
 from fashioncnn._data import Images
 from fashioncnn._outputs import log_softmax
+from fashioncnn._prediction import Predictor
 from fashioncnn._program import Program
 from fashioncnn._scaling import Scaling
 from fashioncnn._steps import TrainingState
@@ -39,7 +40,7 @@ def evaluation(
 
     def evaluate() -> Evaluation:
         assert images is not None
-        logits = program.logits(state.values(), scaling, images.pixels)
+        logits = Predictor(program, state.weights_as_numpy(), scaling).logits(images.pixels)
         if not np.isfinite(logits).all():
             nothing = np.full(len(logits), math.nan)
             return Evaluation(nothing, nothing, images.weights)

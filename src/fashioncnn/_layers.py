@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The network as operations of TensorFlow: what Keras' stock layers compute, arranged for speed.
+
+In training the network runs on the weights as they are, in prediction on weights in which batch
+normalisation is folded. Every function is traced; the stock layers of `build_network` are what each
+must agree with.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise, zip_longest
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fashioncnn._architecture import Architecture, Layer, Weights
+from fashioncnn._backend import keras, tf
+
+Tensors = Mapping[str, Any]  # each weight's value by its name
+
+# They never fall, so the maximum of their values is the value of the maximum.
+_MONOTONE = frozenset(
+    {
+        "celu",
+        "elu",
+        "hard_sigmoid",
+        "leaky_relu",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "softplus",
+        "softsign",
+        "tanh",
+    }
+)
+
+
+class Training(NamedTuple):
+    """How a network runs in training."""
+
+    dropout_seed: Any
+    dropout_step: Any  # of each, every dropout layer has bits of its own
+    n_real: Any  # the rows that count; what comes after them is padding
+    precision: str = "float32"  # of convolutions and of the products of dense layers
+
+
+@dataclass
+class _Run:
+    """One run through the network, and what it gathers on its way."""
+
+    architecture: Architecture
+    weights: Tensors
+    training: Training | None
+    statistics: dict[str, Any] = field(default_factory=dict)
+    scale: float = 1.0  # by which the values so far are yet to be multiplied
+
+    def weight(self, layer: Layer, variable: str) -> Any:
+        return self.weights[f"{layer.name}/{variable}"]
+
+    def scaled(self, values: Any) -> Any:
+        """Multiply values by what is due."""
+        scale, self.scale = self.scale, 1.0
+        return values if scale == 1 else values * scale
+
+
+def train_network(
+    architecture: Architecture, weights: Tensors, images: Any, training: Training
+) -> tuple[Any, Tensors]:
+    """Run a network as it is trained.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Its layers.
+    weights : dict of tensors
+        The value of each weight by its name, float32.
+    images : tensor of shape (n, h, w, c), float32
+        Scaled pixels.
+    training : Training
+        What decides dropout, the rows that count, and the precision.
+
+    Returns
+    -------
+    logits : tensor of shape (n, n_classes), float32
+    statistics : dict of tensors
+        The new values of moving means and variances, by their names.
+    """
+    run = _Run(architecture, weights, training)
+    logits = _logits(run, tf.cast(images, training.precision))
+    return logits, run.statistics
+
+
+def apply_network(architecture: Architecture, weights: Tensors, images: Any) -> Any:
+    """Run a network as it predicts, on weights of `folded_weights`; return the logits."""
+    return _logits(_Run(architecture, weights, None), images)
+
+
+def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
+    """Make of each batch normalisation a shift, and a factor of the convolution before it.
+
+    With pooling between the two, which a negative factor would turn around, it stays a factor of
+    its own: "scale".
+    """
+    folded = dict(weights)
+    for before, layer in pairwise(architecture.layers):
+        if layer.kind == "BatchNormalization":
+            gamma, beta, mean, variance = (
+                folded.pop(f"{layer.name}/{variable}").astype(np.float64)
+                for variable in ("gamma", "beta", "moving_mean", "moving_variance")
+            )
+            scale = gamma / np.sqrt(variance + layer.config["epsilon"])
+            folded[f"{layer.name}/shift"] = (beta - mean * scale).astype(np.float32)
+            if before.kind == "Conv2D":
+                kernel = f"{before.name}/kernel"
+                folded[kernel] = (folded[kernel] * scale).astype(np.float32)
+            else:
+                folded[f"{layer.name}/scale"] = scale.astype(np.float32)
+    return folded
+
+
+def _logits(run: _Run, tensor: Any) -> Any:
+    for operation, layer in _arranged(run.architecture.layers):
+        tensor = operation(run, layer, tensor)
+    return tensor
+
+
+_Operation = Callable[[_Run, Layer, Any], Any]
+
+
+def _arranged(layers: tuple[Layer, ...]) -> Iterator[tuple[_Operation, Layer]]:
+    """Yield the operations in order, each with the layer that it belongs to.
+
+    Bias and activation of a convolution come after max pooling where they may: that leaves them a
+    quarter of the pixels.
+    """
+    waiting: list[tuple[_Operation, Layer]] = []
+    for layer, after in zip_longest(layers, layers[1:]):
+        yield _OPERATIONS[layer.kind], layer
+        if layer.kind == "Conv2D" and "bias" in layer.weights:
+            waiting = [(_add_bias, layer), (_activate, layer)]
+            if after.kind == "MaxPooling2D" and layer.config["activation"] in _MONOTONE:
+                continue
+        yield from waiting
+        waiting = []
+
+
+def _convolve(run: _Run, layer: Layer, tensor: Any) -> Any:
+    kernel = run.scaled(run.weight(layer, "kernel"))
+    padding = layer.config["padding"].upper()
+    return tf.nn.conv2d(tensor, tf.cast(kernel, tensor.dtype), strides=1, padding=padding)
+
+
+def _pool(run: _Run, layer: Layer, tensor: Any) -> Any:
+    window = layer.config["pool_size"]
+    return tf.nn.max_pool2d(tensor, window, strides=window, padding="VALID")
+
+
+def _add_bias(run: _Run, layer: Layer, tensor: Any) -> Any:
+    return _plus(tensor, run.weight(layer, "bias"))
+
+
+@tf.custom_gradient
+def _plus(tensor: Any, bias: Any) -> tuple[Any, Any]:
+    """Add a bias whose gradient is a matrix product with ones.
+
+    TensorFlow would fuse its own bias gradient with that of the kernel before it, to a kernel that
+    takes nearly twice as long.
+    """
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        rows = tf.reshape(upstream, (tf.shape(upstream)[0], -1))
+        sums = tf.matmul(tf.ones((1, tf.shape(rows)[0]), rows.dtype), rows)
+        of_pixels = tf.reshape(tf.cast(sums, tf.float32), (-1, upstream.shape[-1]))
+        return upstream, tf.reduce_sum(of_pixels, axis=0)
+
+    return tf.nn.bias_add(tensor, tf.cast(bias, tensor.dtype)), gradient
+
+
+def _activate(run: _Run, layer: Layer, tensor: Any) -> Any:
+    return keras.activations.get(layer.config["activation"])(tensor)
+
+
+def _normalize(run: _Run, layer: Layer, tensor: Any) -> Any:
+    if run.training is None:
+        if f"{layer.name}/scale" in run.weights:
+            tensor *= run.weight(layer, "scale")
+        return tensor + run.weight(layer, "shift")
+    n_rows, n_real = tf.shape(tensor)[0], run.training.n_real
+    normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=tensor[:n_real],
+        scale=run.weight(layer, "gamma"),
+        offset=run.weight(layer, "beta"),
+        mean=tf.zeros_like(run.weight(layer, "beta")),  # which only prediction would take
+        variance=tf.zeros_like(run.weight(layer, "beta")),
+        epsilon=layer.config["epsilon"],
+    )
+    n_values = tf.cast(n_real * math.prod(tensor.shape[1:3]), tf.float32)
+    values = {"moving_mean": mean, "moving_variance": variance * (1 - 1 / n_values)}
+    momentum = layer.config["momentum"]
+    for variable, value in values.items():
+        moving = run.weight(layer, variable)
+        run.statistics[f"{layer.name}/{variable}"] = moving * momentum + value * (1 - momentum)
+    return tf.pad(normalized, [(0, n_rows - n_real), (0, 0), (0, 0), (0, 0)])
+
+
+def _drop(run: _Run, layer: Layer, tensor: Any) -> Any:
+    """Drop values at random; the next convolution or dense layer makes up for it.
+
+    A byte for each value decides where the rate is a multiple of 1/256, else two bytes, which keep
+    the rate to 1/131,072.
+    """
+    if run.training is None:
+        return tensor
+    rate, dtype = layer.config["rate"], tf.uint8
+    if rate * 256 % 1:
+        dtype = tf.uint16
+    n_levels = 256**dtype.size
+    n_dropped = min(round(rate * n_levels), n_levels - 1)
+    run.scale *= n_levels / (n_levels - n_dropped)
+    n_words = (tf.size(tensor) * dtype.size + 3) // 4
+    words = tf.random.stateless_uniform(
+        (n_words,), _seed(run, layer), minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+    )
+    draws = tf.reshape(tf.bitcast(words, dtype), [-1])[: tf.size(tensor)]
+    is_kept = tf.reshape(draws, tf.shape(tensor)) >= tf.constant(n_dropped, dtype)
+    return tensor * tf.cast(is_kept, tensor.dtype)
+
+
+def _seed(run: _Run, layer: Layer) -> Any:
+    assert run.training is not None
+    names = [each.name for each in run.architecture.layers if each.kind == "Dropout"]
+    number = run.training.dropout_step * len(names) + names.index(layer.name)
+    return tf.stack([run.training.dropout_seed, number])
+
+
+def _flatten(run: _Run, layer: Layer, tensor: Any) -> Any:
+    return tf.reshape(tensor, (-1, *layer.output_shape))
+
+
+def _average(run: _Run, layer: Layer, tensor: Any) -> Any:
+    return tf.reduce_mean(tensor, axis=(1, 2))
+
+
+def _maximum(run: _Run, layer: Layer, tensor: Any) -> Any:
+    return tf.reduce_max(tensor, axis=(1, 2))
+
+
+def _multiply(run: _Run, layer: Layer, tensor: Any) -> Any:
+    """Do what a dense layer does; of lower precision is its product only, and not the last one."""
+    is_last = layer is run.architecture.layers[-1]
+    precision = "float32" if is_last or run.training is None else run.training.precision
+    kernel = tf.cast(run.weight(layer, "kernel"), precision)
+    product = tf.cast(tf.matmul(tf.cast(tensor, precision), kernel), tf.float32)
+    return _activate(run, layer, _add_bias(run, layer, run.scaled(product)))
+
+
+_OPERATIONS: Mapping[str, _Operation] = {
+    "Activation": _activate,
+    "BatchNormalization": _normalize,
+    "Conv2D": _convolve,
+    "Dense": _multiply,
+    "Dropout": _drop,
+    "Flatten": _flatten,
+    "GlobalAveragePooling2D": _average,
+    "GlobalMaxPooling2D": _maximum,
+    "MaxPooling2D": _pool,
+}

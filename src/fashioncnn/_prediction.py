@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Prediction: the weights of one network as tensors, and batches of few sizes."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fashioncnn._architecture import Weights
+from fashioncnn._backend import tf
+from fashioncnn._inputs import as_network_input, network_dtype
+from fashioncnn._layers import folded_weights
+from fashioncnn._program import Program
+from fashioncnn._scaling import Scaling, scaling_arrays
+
+_MAX_ACTIVATION_BYTES = 256 * 2**20  # of the largest feature map in a batch
+# All places of a batch are computed by the same instructions only if the matrix product's inner
+# kernel, of 6 rows on AVX2 and 8 on AVX-512, leaves no remainder; else they may round differently.
+_BATCH_SIZES = (1, 24, 96, 480)
+_KERNEL_ROWS = 24
+_CALL_COST = 4  # of a call beside its arithmetic, in images
+
+
+class Predictor:
+    """What predicts with one network's weights; it never changes, and threads may share it.
+
+    Parameters
+    ----------
+    program : Program
+        The compiled network.
+    weights : dict of ndarray
+        The value of each weight by its name.
+    scaling : Scaling or None
+        The constants of the scaling.
+    """
+
+    def __init__(self, program: Program, weights: Weights, scaling: Scaling | None) -> None:
+        self._program = program
+        architecture = program.architecture
+        constants = scaling_arrays(scaling, architecture.image_shape[-1])
+        folded = folded_weights(architecture, weights)
+        self._shapes = {name: value.shape for name, value in folded.items()}
+        self._tensors = [tf.constant(array) for array in (*constants, *folded.values())]
+        self._batch_sizes = batch_sizes(architecture.largest_activation)
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute the logits of images.
+
+        All images of a call go through batches of one size, padded at the end, so that an image's
+        result depends neither on its neighbours nor on its place.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, h, w, c)
+            The images, cast batch by batch.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, n_classes), float32
+            The values that softmax turns into probabilities.
+        """
+        forward = self._program.forward_function(self._shapes, network_dtype(pixels).name)
+        size = choose_batch_size(len(pixels), self._batch_sizes)
+        logits = np.empty((len(pixels), self._program.architecture.n_classes), np.float32)
+        for start in range(0, len(pixels), size):
+            batch = as_network_input(pixels[start : start + size])
+            n_images = len(batch)
+            if n_images < size:
+                batch = np.pad(batch, [(0, size - n_images)] + [(0, 0)] * 3)
+            # A call of the function itself spends as long again on the structure of its arguments.
+            (result,) = tf.raw_ops.PartitionedCall(
+                args=[*self._tensors, tf.constant(batch)], Tout=[tf.float32], f=forward
+            )
+            logits[start : start + size] = result.numpy()[:n_images]
+        return logits
+
+
+def batch_sizes(largest_activation: int) -> list[int]:
+    """Return the sizes of batches for a network, by the number of values in its largest map."""
+    most = _MAX_ACTIVATION_BYTES // (4 * largest_activation)
+    most = max(1, most - most % _KERNEL_ROWS if most > _KERNEL_ROWS else most)
+    return sorted({min(size, most) for size in _BATCH_SIZES})
+
+
+def choose_batch_size(n_images: int, sizes: Sequence[int]) -> int:
+    """Return the size with the least work for n images, padding and calls included."""
+    return min(sizes, key=lambda size: math.ceil(n_images / size) * (size + _CALL_COST))

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The layers arranged for speed compute what Keras' stock layers do, with the same gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._architecture import ACTIVATIONS, initial_weights
+from fashioncnn._layers import (
+    _MONOTONE,
+    Training,
+    apply_network,
+    folded_weights,
+    train_network,
+)
+from fashioncnn._network import build_network, set_weights, weight_name
+from fashioncnn._parameters import build_architecture
+
+N_CLASSES = 3
+
+
+def make(image_shape=(7, 6, 2), **params):
+    settings = {"conv_stacks": ((4, 5), 6), "dense_units": (8,)}
+    settings |= {"conv_dropout": 0, "dense_dropout": 0}
+    clf = FashionCNNClassifier(**(settings | params))
+    return build_architecture(clf.get_params(), image_shape, N_CLASSES)
+
+
+def weights_of(architecture, seed=0):
+    """Draw weights of which none is zero, gammas of either sign among them."""
+    random = np.random.default_rng(seed)
+    weights = initial_weights(architecture, np.random.SeedSequence(seed))
+    for name, value in weights.items():
+        value += random.normal(0, 0.3, value.shape).astype(np.float32)
+        if name.endswith("gamma"):
+            value *= np.where(np.arange(len(value)) % 2, 1, -1)
+        if name.endswith("variance"):
+            np.abs(value, out=value)
+    return weights
+
+
+def batch(architecture, n, seed=1):
+    random = np.random.default_rng(seed)
+    images = random.normal(size=(n, *architecture.image_shape)).astype(np.float32)
+    return images, np.eye(N_CLASSES, dtype=np.float32)[random.integers(0, N_CLASSES, n)]
+
+
+def stock_step(architecture, weights, images, targets):
+    """Return logits, gradients and moving statistics of a step with Keras' layers."""
+    model = build_network(architecture)
+    set_weights(model, weights)
+    with tf.GradientTape() as tape:
+        logits = model(images, training=True)
+        loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_weights])
+    names = [weight_name(v) for v in model.trainable_weights]
+    moving = {weight_name(v): v.numpy() for v in model.non_trainable_weights}
+    return logits.numpy(), dict(zip(names, gradients, strict=True)), moving
+
+
+def our_step(architecture, weights, images, targets, n_real=None, precision="float32", seed=0):
+    n_real = len(images) if n_real is None else n_real
+    tensors = {name: tf.constant(value) for name, value in weights.items()}
+    trainable = {name: value for name, value in tensors.items() if "/moving_" not in name}
+
+    @tf.function(autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(trainable)
+            training = Training(seed, 0, tf.constant(n_real), precision)
+            logits, moving = train_network(architecture, tensors, tf.constant(images), training)
+            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_sum(losses[:n_real]) / n_real
+        return logits, tape.gradient(loss, trainable), moving
+
+    return step()
+
+
+def assert_equal(ours, stock, tolerance=1e-5):
+    """Compare two dicts of arrays, each by the size of its largest value."""
+    assert ours.keys() == stock.keys()
+    for name, value in stock.items():
+        size = np.abs(value).max() + 1e-3
+        np.testing.assert_allclose(ours[name] / size, value / size, atol=tolerance, err_msg=name)
+
+
+CONFIGURATIONS = {
+    "default": {},
+    "article": {"conv_stacks": ((32, 64),), "image_shape": (28, 28, 1), "dense_units": (128,)},
+    "same": {"padding": "same", "kernel_size": ((5, 3), (2, 2)), "pool_size": ((2, 1), (1, 3))},
+    "unpooled": {"pool_size": 1, "activation": "gelu"},
+    "global average": {"global_pooling": "avg", "dense_units": ()},
+    "global maximum": {"global_pooling": "max", "dense_units": (4, 5)},
+    "normalized": {"batch_normalization": True},
+    "normalized, same": {"batch_normalization": True, "padding": "same", "global_pooling": "avg"},
+    "normalized pixel": {"batch_normalization": True, "image_shape": (1, 1, 2)},
+    "strip": {"image_shape": (1, 9, 1)},
+    **{activation: {"activation": activation} for activation in sorted(ACTIVATIONS)},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_step_is_that_of_stock_layers(name):
+    architecture = make(**CONFIGURATIONS[name])
+    weights = weights_of(architecture)
+    images, targets = batch(architecture, 12)
+    stock_logits, stock_gradients, stock_moving = stock_step(architecture, weights, images, targets)
+    logits, gradients, moving = our_step(architecture, weights, images, targets)
+    assert_equal({"logits": logits}, {"logits": stock_logits})
+    assert_equal(gradients, stock_gradients)
+    assert_equal(moving, stock_moving)
+
+
+@pytest.mark.parametrize("name", ["default", "normalized", "normalized pixel"])
+@pytest.mark.parametrize("n_real", [1, 5, 11])
+def test_padding_counts_in_nothing(name, n_real):
+    architecture = make(**CONFIGURATIONS[name])
+    weights = weights_of(architecture)
+    images, targets = batch(architecture, 12)
+    logits, gradients, moving = our_step(architecture, weights, images, targets, n_real)
+    alone = our_step(architecture, weights, images[:n_real], targets[:n_real])
+    assert_equal({"logits": logits[:n_real]}, {"logits": alone[0].numpy()})
+    assert_equal(gradients, {name: value.numpy() for name, value in alone[1].items()})
+    assert_equal(moving, {name: value.numpy() for name, value in alone[2].items()})
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_prediction_is_that_of_stock_layers(name):
+    architecture = make(**CONFIGURATIONS[name])
+    weights = weights_of(architecture)
+    images, _ = batch(architecture, 12)
+    model = build_network(architecture)
+    set_weights(model, weights)
+    logits = apply_network(architecture, folded_weights(architecture, weights), images)
+    assert_equal({"logits": logits}, {"logits": model(images, training=False).numpy()})
+
+
+def test_folding_leaves_the_weights_alone():
+    architecture = make(batch_normalization=True)
+    weights = weights_of(architecture)
+    before = {name: value.copy() for name, value in weights.items()}
+    folded = folded_weights(architecture, weights)
+    assert not any(name.endswith(("gamma", "moving_mean")) for name in folded)
+    assert_equal(weights, before, tolerance=0)
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_pooling_comes_first_where_activations_never_fall(activation):
+    values = np.linspace(-20, 20, 100_001).astype(np.float32)
+    steps = np.diff(keras.activations.get(activation)(values))
+    assert (activation in _MONOTONE) == (steps.min() > -1e-6)
+
+
+@pytest.mark.parametrize("name", ["default", "article", "normalized", "normalized, same"])
+def test_bfloat16_is_near(name):
+    architecture = make(**CONFIGURATIONS[name])
+    weights = weights_of(architecture)
+    images, targets = batch(architecture, 64)
+    exact = our_step(architecture, weights, images, targets)
+    near = our_step(architecture, weights, images, targets, precision="bfloat16")
+    assert near[0].dtype == tf.float32
+    assert (near[0].numpy() != exact[0].numpy()).any()
+    assert_equal({"logits": near[0]}, {"logits": exact[0].numpy()}, tolerance=0.05)
+    for gradient, expected in zip(near[1].values(), exact[1].values(), strict=True):
+        assert gradient.dtype == tf.float32
+        one, other = gradient.numpy().ravel(), expected.numpy().ravel()
+        cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+        assert cosine > 0.97
+    assert_equal(near[2], {name: v.numpy() for name, v in exact[2].items()}, tolerance=0.01)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.2, 0.5, 0.001, 0.9999999])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_dropout_keeps_its_share_and_the_mean(rate, precision):
+    """A network whose logits count the values that dropout lets through, in units of their mean."""
+    side = 200
+    params = {"conv_stacks": (1,), "dense_units": (), "pool_size": 1, "kernel_size": 1}
+    architecture = make((side, side, 1), conv_dropout=rate, **params)
+    weights = {name: np.zeros(s, np.float32) for name, s in architecture.weight_shapes.items()}
+    weights["stack1_conv1/kernel"][:] = 1
+    weights["predictions/kernel"][:] = 1
+    images, targets = np.ones((8, side, side, 1), np.float32), np.ones((8, N_CLASSES))
+    logits, _, _ = our_step(architecture, weights, images, targets, precision=precision)
+    means = logits.numpy()[:, 0] / side**2
+    deviation = np.sqrt(rate / (1 - rate) / side**2 / 8)
+    if rate > 0.99:  # nearly nothing is kept, and nothing is infinite
+        assert np.isfinite(means).all()
+    else:
+        assert means.mean() == pytest.approx(1, abs=5 * deviation + 2e-5)
+        assert len(set(means)) > 4 or rate < 0.01
+
+
+def test_dropout_acts_before_convolutions_too():
+    """Where a mask is followed by a convolution, its kernel makes up for it."""
+    architecture = make(
+        (40, 40, 1),
+        conv_stacks=(1, 1),
+        conv_dropout=(0.5, 0),
+        dense_units=(),
+        pool_size=1,
+        kernel_size=1,
+        global_pooling="avg",
+    )
+    weights = {name: np.zeros(s, np.float32) for name, s in architecture.weight_shapes.items()}
+    for layer in ("stack1_conv1", "stack2_conv1", "predictions"):
+        weights[f"{layer}/kernel"][:] = 1
+    images, targets = np.ones((64, 40, 40, 1), np.float32), np.ones((64, N_CLASSES))
+    logits, _, _ = our_step(architecture, weights, images, targets)
+    assert logits.numpy()[:, 0].mean() == pytest.approx(1, abs=5 / np.sqrt(64 * 1600))
+
+
+def test_draws_of_dropout_are_independent():
+    architecture = make(
+        (30, 30, 1),
+        conv_stacks=(1, 1),
+        conv_dropout=0.5,
+        pool_size=1,
+        kernel_size=1,
+        dense_units=(),
+    )
+    weights = weights_of(architecture)
+    images, targets = batch(architecture, 4)
+    outputs = [
+        our_step(architecture, weights, images, targets, seed=seed)[0].numpy() for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert (outputs[0] != outputs[2]).all()
