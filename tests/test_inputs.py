@@ -75,7 +75,7 @@ def test_other_rows_do_not_warn(n_features):
 def test_dtypes_become_float32(dtype):
     X = np.arange(N * 4).reshape(N, 2, 2) % 2
     pixels = as_training(X.astype(dtype))
-    assert network_dtype(pixels) == np.float32
+    assert network_dtype(pixels.dtype) == np.float32
     batch = as_network_input(pixels[::2])
     assert batch.dtype == np.float32
     assert batch.flags.c_contiguous
@@ -85,7 +85,7 @@ def test_dtypes_become_float32(dtype):
 def test_uint8_stays_and_is_not_copied():
     X = np.zeros((N, 3, 4), np.uint8)
     pixels = as_training(X)
-    assert network_dtype(pixels) == np.uint8
+    assert network_dtype(pixels.dtype) == np.uint8
     assert np.shares_memory(as_network_input(pixels), X)
 
 

@@ -221,6 +221,9 @@ def _initial_value(variable: str, shape: Shape, random: np.random.Generator) -> 
     if variable == "kernel":
         window = math.prod(shape[:-2])
         limit = math.sqrt(6 / (window * (shape[-2] + shape[-1])))
-        return ((random.random(shape, dtype=np.float32) * 2 - 1) * limit).astype(np.float32)
+        values: np.ndarray = random.random(shape, dtype=np.float32)
+        values -= 0.5
+        values *= 2 * limit
+        return values
     value = 1 if variable in ("gamma", "moving_variance") else 0
     return np.full(shape, value, dtype=np.float32)

@@ -49,20 +49,22 @@ if not tf.compat.v1.executing_eagerly_outside_functions():
 def _follow_joblib_threads() -> None:
     """In a loky worker, let TensorFlow have as many threads as joblib grants the worker.
 
+    That holds within operations and between them, which would run side by side as well.
+
     joblib limits BLAS and OpenMP by environment variables, which TensorFlow does not read; without
     this, `n_jobs` workers would start `n_jobs` times as many threads as there are cores. Where
     TensorFlow runs already, or its user has set a number, that holds.
     """
     granted = os.environ.get("OMP_NUM_THREADS", "")
     is_loky_worker = multiprocessing.current_process().name.startswith("LokyProcess")
-    is_set = (
-        "TF_NUM_INTRAOP_THREADS" in os.environ
-        or tf.config.threading.get_intra_op_parallelism_threads() != 0
-    )
-    if not is_loky_worker or is_set or not granted.isdigit():
+    if not is_loky_worker or not granted.isdigit():
         return
+    threads = tf.config.threading
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(int(granted))
+        if not (os.environ.get("TF_NUM_INTRAOP_THREADS") or threads.get_intra_op_parallelism_threads()):
+            threads.set_intra_op_parallelism_threads(int(granted))
+        if not (os.environ.get("TF_NUM_INTEROP_THREADS") or threads.get_inter_op_parallelism_threads()):
+            threads.set_inter_op_parallelism_threads(int(granted))
     except RuntimeError:
         return  # TensorFlow has started
 

@@ -41,6 +41,29 @@ class Images(NamedTuple):
     weights: np.ndarray  # (n,), float64 of any scale, or float32 as training takes them
 
 
+class Selection:
+    """Some of the images, in an order, which are copied only when a few of them are taken."""
+
+    def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
+        self.dtype = pixels.dtype
+        self._pixels, self._rows = pixels, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        selected: np.ndarray = self._pixels[self._rows[part]]
+        return selected
+
+
+class ValidationImages(NamedTuple):
+    """Images to evaluate on, of the same length each."""
+
+    pixels: np.ndarray | Selection
+    codes: np.ndarray  # (n,), int32
+    weights: np.ndarray  # (n,), float32 of mean 1
+
+
 class Known(NamedTuple):
     """What an earlier fit has fixed."""
 
@@ -64,7 +87,7 @@ class Parts(NamedTuple):
 
     images: Images
     rows: np.ndarray
-    validation: Images | None
+    validation: ValidationImages | None
 
 
 def check_fit_input(
@@ -202,16 +225,19 @@ def divide(data: TrainingData, validation_fraction: float | None, seed: int) -> 
     ValueError
         If nothing can be held out, a part has weights of zero only, or y one class that has others.
     """
-    images, validation = data.images, data.validation
-    rows = np.arange(len(images.codes))
+    images, rows = data.images, np.arange(len(data.images.codes))
     counted = np.flatnonzero(images.weights)
     n_classes = np.unique(images.codes[counted]).size
     refuse_one_class(n_classes, "y with a positive weight (sample_weight times class_weight)")
+    validation = data.validation and ValidationImages(*data.validation)
     if validation is None and validation_fraction is not None:
         # Images of no weight say nothing in either part: they stay in training, and count nowhere.
         _, held_out = split_rows(images.codes[counted], data.classes, validation_fraction, seed)
-        rows = np.delete(rows, counted[held_out])
-        validation = Images(*(array[counted[held_out]] for array in images))
+        chosen = counted[held_out]
+        rows = np.delete(rows, chosen)
+        validation = ValidationImages(
+            Selection(images.pixels, chosen), images.codes[chosen], images.weights[chosen]
+        )
     weights = np.zeros(len(images.weights), np.float32)
     weights[rows] = scale_to_mean_one(images.weights[rows], "training part")
     if validation is not None:

@@ -128,6 +128,8 @@ def check_images(
     TypeError, ValueError
         If X is no array of such images.
     """
+    if _is_plain(estimator, X, image_shape):
+        return X.reshape(len(X), *image_shape), X.dtype
     rows = _rows(X, name, image_shape)
     _refuse_other_shape(estimator, rows, image_shape, name)
     # First the names of columns only, which have their own message, then the length of rows, and
@@ -139,15 +141,33 @@ def check_images(
     return _as_float32_images(values, image_shape, name), rows.dtype or values.dtype
 
 
-def network_dtype(pixels: np.ndarray) -> np.dtype:
+def _is_plain(estimator: BaseEstimator, X: Any, image_shape: ImageShape) -> bool:
+    """Say whether X is an array about which there is nothing to say, as most are.
+
+    All that scikit-learn and others look for takes longer than one image takes to predict.
+    """
+    if type(X) is not np.ndarray or not X.size or hasattr(estimator, "feature_names_in_"):
+        return False
+    shapes = {image_shape, (math.prod(image_shape),)}
+    if image_shape[2] == 1:
+        shapes.add(image_shape[:2])
+    if X.shape[1:] not in shapes:
+        return False
+    if X.dtype == np.float32:
+        with np.errstate(all="ignore"):
+            return bool(np.isfinite(X.sum()))
+    return X.dtype == np.uint8
+
+
+def network_dtype(dtype: np.dtype) -> np.dtype:
     """Return the dtype in which the network takes pixels: uint8 stays, all else is float32."""
-    return pixels.dtype if pixels.dtype == np.uint8 else np.dtype(np.float32)
+    return dtype if dtype == np.uint8 else np.dtype(np.float32)
 
 
 def as_network_input(pixels: np.ndarray) -> np.ndarray:
     """Cast some of the pixels that were checked to what the network takes, in C order."""
     with np.errstate(under="ignore"):
-        return np.ascontiguousarray(pixels, network_dtype(pixels))
+        return np.ascontiguousarray(pixels, network_dtype(pixels.dtype))
 
 
 def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:

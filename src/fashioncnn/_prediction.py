@@ -8,6 +8,7 @@ import numpy as np
 
 from fashioncnn._architecture import Weights
 from fashioncnn._backend import tf
+from fashioncnn._data import Selection
 from fashioncnn._inputs import as_network_input, network_dtype
 from fashioncnn._layers import folded_weights
 from fashioncnn._program import Program
@@ -43,7 +44,7 @@ class Predictor:
         self._tensors = [tf.constant(array) for array in (*constants, *folded.values())]
         self._batch_sizes = batch_sizes(architecture.largest_activation)
 
-    def logits(self, pixels: np.ndarray) -> np.ndarray:
+    def logits(self, pixels: np.ndarray | Selection) -> np.ndarray:
         """Compute the logits of images.
 
         All images of a call go through batches of one size, padded at the end, so that an image's
@@ -51,15 +52,15 @@ class Predictor:
 
         Parameters
         ----------
-        pixels : ndarray of shape (n, h, w, c)
-            The images, cast batch by batch.
+        pixels : ndarray or Selection of shape (n, h, w, c)
+            The images, copied and cast batch by batch.
 
         Returns
         -------
         logits : ndarray of shape (n, n_classes), float32
             The values that softmax turns into probabilities.
         """
-        forward = self._program.forward_function(self._shapes, network_dtype(pixels).name)
+        forward = self._program.forward_function(self._shapes, network_dtype(pixels.dtype).name)
         size = choose_batch_size(len(pixels), self._batch_sizes)
         logits = np.empty((len(pixels), self._program.architecture.n_classes), np.float32)
         for start in range(0, len(pixels), size):

@@ -25,7 +25,7 @@ from fashioncnn._validation import Evaluation, evaluation, validate
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
 _LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
-_RESIDENT_BYTES = 2**30  # pixels up to this size become one tensor, larger ones a block per call
+_RESIDENT_BYTES = 2**26  # pixels up to this size become one tensor, larger ones a block per call
 
 Totals = tuple[float, int]  # the sum of weight times loss, and the number of hits
 TakeSteps = Callable[[np.ndarray, int, Totals], Totals]  # rows, first step, totals so far
@@ -213,7 +213,7 @@ def _checkpoint(
 ) -> Checkpoint:
     """Copy what the variables hold; weights that are not finite are refused."""
     weights = state.weights_as_numpy()
-    largest = np.max([np.abs(value).max() for value in weights.values()])
+    largest = np.max([(value.max(), -value.min()) for value in weights.values()])
     _refuse_non_finite("largest weight", float(largest), epoch, pace, settings)
     slots = state.slots_as_numpy() if settings.keep_slots else None
     return start._replace(weights=weights, slots=slots, iterations=pace.iterations)
@@ -238,7 +238,7 @@ def _compiled_steps(
     Return the steps and the variables that they change: those of the callbacks' model, if there is
     one, or else those that are lent.
     """
-    dtype = network_dtype(parts.images.pixels).name
+    dtype = network_dtype(parts.images.pixels.dtype).name
     function = program.training_function(settings.optimizer, lent, dtype, settings.precision)
     state = own or lent
     state.reset(start.weights, start.slots)
@@ -286,7 +286,7 @@ def _inputs(
 
 def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndarray]]:
     """Turn row numbers into tensors and the positions of the rows in them."""
-    if images.pixels.size * network_dtype(images.pixels).itemsize > _RESIDENT_BYTES:
+    if images.pixels.size * network_dtype(images.pixels.dtype).itemsize > _RESIDENT_BYTES:
         return lambda rows: (_tensors(*(array[rows] for array in images)), np.arange(len(rows)))
     tensors = _tensors(*images)
     return lambda rows: (tensors, rows)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fashioncnn._callbacks import Callbacks
-from fashioncnn._data import Images
+from fashioncnn._data import ValidationImages
 from fashioncnn._outputs import log_softmax
 from fashioncnn._prediction import Predictor
 from fashioncnn._program import Program
@@ -33,7 +33,7 @@ def evaluation(
     program: Program,
     scaling: Scaling | None,
     state: TrainingState,
-    images: Images | None,
+    images: ValidationImages | None,
     label_smoothing: float,
 ) -> Callable[[], Evaluation]:
     """Return what evaluates the weights as they are; it is not called without images."""
