@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parent.parent / "benchmarks" / "memory.py"
 def measured(tmp_path, fits, architectures, predictions, **environment):
     path = tmp_path / "memory.json"
     sizes = f"--fits {fits} --architectures {architectures} --predictions {predictions}".split()
-    sizes += ["--large-images", "20"]
+    sizes += ["--large-images", "20", "--mapped", "600"]
     subprocess.run(
         [sys.executable, SCRIPT, *sizes, "--output", path],
         env={**os.environ, **environment},
@@ -33,6 +33,10 @@ def test_memory_stays_flat_over_fits_and_predictions(tmp_path):
     assert results["MB per fit"] < 0.2
     assert results["MB per fit of less than a batch"] < 0.2
     assert results["MB over all predictions"] < 0.5  # 50 bytes each: none that a call leaves behind
+
+    n_megabytes = 60_000 * 784 / 2**20
+    assert results["MB in a fit of 60,000 x 784 bytes"] < n_megabytes + 25  # one copy, and batches
+    assert results["seconds for a map of 600 MB with 300 MB more"] > 0  # it was trained on
 
     few, many = (f"MB at most for {n} large {{}}" for n in (20, 80))
     for dtype, n_bytes in (("uint8", 1), ("float64", 8)):

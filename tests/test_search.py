@@ -60,15 +60,20 @@ def n_threads_of_a_worker(clf, X, y):
     clf.fit(X, y)
     import tensorflow as tf
 
-    return tf.config.threading.get_intra_op_parallelism_threads()
+    threads = tf.config.threading
+    return threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()
 
 
-@pytest.mark.parametrize(("chosen", "n_threads"), [(None, 1), ("2", 0)])
+@pytest.mark.parametrize(
+    ("chosen", "n_threads"),
+    [((), (1, 1)), (("INTRAOP",), (0, 1)), (("INTRAOP", "INTEROP"), (0, 0))],
+)
 def test_a_worker_has_the_threads_that_joblib_grants(images, small, monkeypatch, chosen, n_threads):
     X, y = images
-    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-    if chosen:  # TensorFlow itself reads it, and reports 0
-        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", chosen)
+    for kind in ("INTRAOP", "INTEROP"):
+        monkeypatch.delenv(f"TF_NUM_{kind}_THREADS", raising=False)
+        if kind in chosen:  # TensorFlow itself reads it, and reports 0
+            monkeypatch.setenv(f"TF_NUM_{kind}_THREADS", "2")
     get_reusable_executor().shutdown()  # workers that know the variable, and have no TensorFlow yet
     with parallel_config(backend="loky", inner_max_num_threads=1):
         found = Parallel(n_jobs=2)(

@@ -8,11 +8,13 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from fashioncnn._start import in_thread
 
-__all__ = ["keras", "tf", "undisturbed", "untouched"]
+__all__ = ["as_tensor", "keras", "tf", "undisturbed", "untouched"]
 
 T = TypeVar("T")
 
@@ -61,15 +63,27 @@ def _follow_joblib_threads() -> None:
         return
     threads = tf.config.threading
     try:
-        if not (os.environ.get("TF_NUM_INTRAOP_THREADS") or threads.get_intra_op_parallelism_threads()):
+        if not (
+            os.environ.get("TF_NUM_INTRAOP_THREADS") or threads.get_intra_op_parallelism_threads()
+        ):
             threads.set_intra_op_parallelism_threads(int(granted))
-        if not (os.environ.get("TF_NUM_INTEROP_THREADS") or threads.get_inter_op_parallelism_threads()):
+        if not (
+            os.environ.get("TF_NUM_INTEROP_THREADS") or threads.get_inter_op_parallelism_threads()
+        ):
             threads.set_inter_op_parallelism_threads(int(granted))
     except RuntimeError:
         return  # TensorFlow has started
 
 
 _follow_joblib_threads()
+
+
+def as_tensor(array: np.ndarray) -> Any:
+    """Return an array as a tensor for reading, which shares its memory where that is aligned.
+
+    ``tf.constant`` copies an array before it is made a tensor, and where it is not aligned again.
+    """
+    return tf.raw_ops.Identity(input=array)
 
 
 def untouched(function: Callable[[], T]) -> T:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fashioncnn._architecture import Weights
-from fashioncnn._backend import tf
+from fashioncnn._backend import as_tensor, tf
 from fashioncnn._data import Selection
 from fashioncnn._inputs import as_network_input, network_dtype
 from fashioncnn._layers import folded_weights
@@ -70,7 +70,7 @@ class Predictor:
                 batch = np.pad(batch, [(0, size - n_images)] + [(0, 0)] * 3)
             # A call of the function itself spends as long again on the structure of its arguments.
             (result,) = tf.raw_ops.PartitionedCall(
-                args=[*self._tensors, tf.constant(batch)], Tout=[tf.float32], f=forward
+                args=[*self._tensors, as_tensor(batch)], Tout=[tf.float32], f=forward
             )
             logits[start : start + size] = result.numpy()[:n_images]
         return logits

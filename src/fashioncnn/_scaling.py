@@ -10,7 +10,7 @@ import numpy as np
 from fashioncnn._inputs import as_network_input
 from fashioncnn._warnings import warn_user
 
-_BLOCK = 2**22  # values whose float64 copies are held at a time
+_BLOCK = 2**20  # values whose float64 copies are held at a time
 
 
 class PixelRangeWarning(UserWarning):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashioncnn._backend import keras, tf
+from fashioncnn._backend import as_tensor, keras, tf
 from fashioncnn._callbacks import Callbacks
 from fashioncnn._checkpoint import Checkpoint, History, joined
 from fashioncnn._data import Images, Parts
@@ -293,7 +293,7 @@ def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndar
 
 
 def _tensors(pixels: np.ndarray, *others: np.ndarray) -> tuple[Any, ...]:
-    return tuple(tf.constant(array) for array in (as_network_input(pixels), *others))
+    return tuple(as_tensor(array) for array in (as_network_input(pixels), *others))
 
 
 def _run_epoch(
