@@ -189,7 +189,7 @@ def _normalize(run: _Run, layer: Layer, tensor: Any) -> Any:
         return tensor + run.weight(layer, "shift")
     n_rows, n_real = tf.shape(tensor)[0], run.training.n_real
     normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=tensor[:n_real],
+        x=tf.slice(tensor, (0, 0, 0, 0), (n_real, -1, -1, -1)),  # its gradient copies no full batch
         scale=run.weight(layer, "gamma"),
         offset=run.weight(layer, "beta"),
         mean=tf.zeros_like(run.weight(layer, "beta")),  # which only prediction would take
