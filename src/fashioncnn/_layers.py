@@ -189,14 +189,15 @@ def _normalize(run: _Run, layer: Layer, tensor: Any) -> Any:
         return tensor + run.weight(layer, "shift")
     n_rows, n_real = tf.shape(tensor)[0], run.training.n_real
     normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=tf.slice(tensor, (0, 0, 0, 0), (n_real, -1, -1, -1)),  # its gradient copies no full batch
+        # The gradient of this slice, unlike that of an index, does not copy a full batch.
+        x=tf.slice(tensor, (0, 0, 0, 0), (n_real, *layer.output_shape)),
         scale=run.weight(layer, "gamma"),
         offset=run.weight(layer, "beta"),
         mean=tf.zeros_like(run.weight(layer, "beta")),  # which only prediction would take
         variance=tf.zeros_like(run.weight(layer, "beta")),
         epsilon=layer.config["epsilon"],
     )
-    n_values = tf.cast(n_real * math.prod(tensor.shape[1:3]), tf.float32)
+    n_values = tf.cast(n_real * math.prod(layer.output_shape[:2]), tf.float32)
     values = {"moving_mean": mean, "moving_variance": variance * (1 - 1 / n_values)}
     momentum = layer.config["momentum"]
     for variable, value in values.items():
