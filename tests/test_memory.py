@@ -6,10 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from fashioncnn import FashionCNNClassifier
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "memory.py"
 
@@ -51,6 +55,21 @@ def test_memory_stays_flat_over_architectures(tmp_path):
     # oneDNN compiles kernels for each new shape of a matrix, which TensorFlow keeps
     results = measured(tmp_path, 22, 150, 1002, TF_ENABLE_ONEDNN_OPTS="0")
     assert results["MB per fit of another architecture"] < 0.2
+
+
+@pytest.mark.parametrize("most", [0, 2**30])
+def test_python_copies_no_more_than_a_few_images(monkeypatch, most):
+    monkeypatch.setattr("fashioncnn._training._RESIDENT_BYTES", most)
+    random = np.random.default_rng(0)
+    X, y = random.integers(0, 256, (40_000, 28, 28), dtype=np.uint8), np.arange(40_000) % 2
+    settings = {"kernel_size": 1, "pool_size": 14, "batch_size": 512, "epochs": 1}
+    clf = FashionCNNClassifier((1,), (), validation_fraction=0.4, **settings)
+    clf.fit(X[:1024], y[:1024])
+    tracemalloc.start()
+    clf.fit(X, y).predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.7 * X.nbytes  # two blocks of float64 for "standardize"; held out are 40 %
 
 
 def weak_references(clf):

@@ -111,12 +111,14 @@ def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
                 for variable in ("gamma", "beta", "moving_mean", "moving_variance")
             )
             scale = gamma / np.sqrt(variance + layer.config["epsilon"])
-            folded[f"{layer.name}/shift"] = (beta - mean * scale).astype(np.float32)
+            values = {f"{layer.name}/shift": beta - mean * scale}
             if before.kind == "Conv2D":
                 kernel = f"{before.name}/kernel"
-                folded[kernel] = (folded[kernel] * scale).astype(np.float32)
+                values[kernel] = folded[kernel] * scale
             else:
-                folded[f"{layer.name}/scale"] = scale.astype(np.float32)
+                values[f"{layer.name}/scale"] = scale
+            with np.errstate(over="ignore"):  # of weights that have diverged, as their logits tell
+                folded |= {name: value.astype(np.float32) for name, value in values.items()}
     return folded
 
 
