@@ -26,7 +26,7 @@ from _chart import draw
 from _goals import goals
 from _libraries import LIBRARIES
 from _report import Report, tables
-from _tasks import CORES, TASKS, Task
+from _tasks import CORES, SLOW, TASKS, Task
 from _worker import Worker, Workers
 
 BENCHMARKS = Path(__file__).parent.parent
@@ -106,6 +106,8 @@ def run(args: argparse.Namespace) -> None:
     for name in args.libraries:
         if missing := LIBRARIES[name].missing():
             print(f"{name} is left out: {', '.join(missing)} is not installed")
+        elif args.short and name in SLOW:
+            print(f"{name} is left out of a short run")
         else:
             libraries.append(name)
     results: dict[str, Any] = {

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from _libraries import LIBRARIES
 from _report import Report, amount
-from _tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,13 +25,13 @@ BARS = {  # task: title, measure, whether the axis is logarithmic
     "predict_one": ("Prediction of one image", "seconds", True),
     "predict_many": ("Prediction of {n_images:,} images", "seconds", False),
     "repeated_fit": ("Another fit, of {n_images} images", "seconds", False),
-    "grid_search": ("Grid search of 12 fits, {n_images} images, n_jobs={n_jobs}", "seconds", False),
+    "grid_search": ("Grid search, {n_images} images, better n_jobs", "seconds", False),
     "memory": ("Peak memory of fit, {n_images:,} images", "megabytes", False),
 }
-LINES = {  # task: title, label of x, argument
-    "growth_images": ("Number of images", "images", "n_images"),
-    "growth_size": ("Size of images", "pixels in height and width", "size"),
-    "growth_threads": ("Threads", "threads", "threads"),
+LINES = {  # task: title, label of x, argument, whether the axes are logarithmic
+    "growth_images": ("Training by the number of images", "images", "n_images", "x"),
+    "growth_size": ("Training by the size of images", "pixels in height and width", "size", "xy"),
+    "growth_threads": ("Training by the number of threads", "threads", "threads", ""),
 }
 SETTINGS = {
     "svg.hashsalt": "peers",  # the same file from the same results
@@ -44,20 +43,22 @@ SETTINGS = {
 }
 
 
+def plain(value: float, _: object = None) -> str:
+    """Label an axis without powers of ten."""
+    return f"{value:,g}"
+
+
 def draw_bars(axes: "Axes", report: Report, task: str) -> None:
-    """Draw medians, with lines from the least to the most, in a task's best case for us."""
+    """Draw medians, with lines from the least to the most, each library in its best case."""
     title, measure, logarithmic = BARS[task]
-    case = report.cases(task)[0]
-    names = [name for name in COLOURS if report.values(task, name, case, measure)]
-    values = [report.values(task, name, case, measure) for name in names]
+    names = [name for name in COLOURS if report.best(task, name, measure)]
+    values = [report.best(task, name, measure) for name in names]
     medians = [statistics.median(some) for some in values]
-    errors = [
-        [m - min(some) for m, some in zip(medians, values, strict=True)],
-        [max(some) - m for m, some in zip(medians, values, strict=True)],
-    ]
+    pairs = list(zip(medians, values, strict=True))
+    errors = [[m - min(some) for m, some in pairs], [max(some) - m for m, some in pairs]]
     labels = [LIBRARIES[name].label for name in names]
     bars = axes.barh(labels, medians, xerr=errors, color=[COLOURS[name] for name in names])
-    for bar, median, some in zip(bars, medians, values, strict=True):
+    for bar, (median, some) in zip(bars, pairs, strict=True):
         place = (max(some), bar.get_y() + bar.get_height() / 2)
         text = amount(median, measure)
         axes.annotate(text, place, (4, 0), textcoords="offset points", va="center")
@@ -68,14 +69,15 @@ def draw_bars(axes: "Axes", report: Report, task: str) -> None:
         axes.set_xlim(min(medians) / 3, max(medians) * 6)
     else:
         axes.set_xlim(0, 1.3 * max(map(max, values)))
-    scale = ", logarithmic" if logarithmic else ""
-    axes.set_xlabel(("MB" if measure == "megabytes" else "seconds") + scale)
-    axes.set_title(title.format(**case), loc="left")
+    axes.xaxis.set_major_formatter(plain)
+    unit = "MB" if measure == "megabytes" else "seconds"
+    axes.set_xlabel(f"{unit}, logarithmic" if logarithmic else unit)
+    axes.set_title(title.format(**report.cases(task)[0]), loc="left")
 
 
 def draw_lines(axes: "Axes", report: Report, task: str) -> None:
     """Draw the time for an image over what grows."""
-    title, label, argument = LINES[task]
+    title, label, argument, logarithmic = LINES[task]
     cases = report.cases(task)
     x = [case[argument] for case in cases]
     for name in COLOURS:
@@ -86,16 +88,22 @@ def draw_lines(axes: "Axes", report: Report, task: str) -> None:
                 for some, case in zip(times, cases, strict=True)
             ]
             axes.plot(x, y, color=COLOURS[name], marker=MARKERS[name], label=LIBRARIES[name].label)
-    if argument == "threads":
-        axes.set_ylim(bottom=0)
+    if "x" in logarithmic:
+        axes.set_xscale("log")
+    if "y" in logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     else:
-        axes.set(xscale="log", yscale="log")
-    axes.set_xticks(x, [f"{value:,}" for value in x])
+        axes.set_ylim(0, 1.5 * axes.get_ylim()[1])  # room for the legend
+    axes.set_xticks(x, [plain(value) for value in x])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
     axes.set_xlabel(label)
-    axes.set_ylabel("ms for an image")
+    axes.set_ylabel("ms for an image" + (", logarithmic" if "y" in logarithmic else ""))
     axes.grid(alpha=0.3)
+    axes.legend(
+        fontsize=8, frameon=False, loc="upper left" if "y" in logarithmic else "upper right"
+    )
     axes.set_title(title, loc="left")
 
 
@@ -112,13 +120,9 @@ def draw(report: Report, path: Path) -> None:
         return
     with mpl.rc_context(SETTINGS):
         rows = -(-len(panels) // 3)
-        figure = Figure(figsize=(13, 2.9 * rows), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(13, 3 * rows), layout="constrained", facecolor="white")
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
         for number, (draw_panel, task) in enumerate(panels, start=1):
-            assert task in TASKS
             draw_panel(figure.add_subplot(rows, 3, number), report, task)
-        handles = {}
-        for axes in figure.axes:
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-                handles[label] = handle
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from _report import AUTO, OURS, Report, markdown, speeds, three_digits
+from _tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,11 @@ class Goal:
 
 
 def best(report: Report, task: str, library: str) -> float:
-    """Return the least median of a task's cases, in the first of its measures."""
-    measure = "megabytes" if task == "memory" else "seconds"
-    values = [report.values(task, library, case, measure) for case in report.cases(task)]
-    if not any(values):
+    """Return the median of a task, of its best case where there are several."""
+    values = report.best(task, library, TASKS[task].measures[0][0])
+    if not values:
         raise KeyError(task, library)
-    return min(statistics.median(some) for some in values if some)
+    return statistics.median(values)
 
 
 def times(task: str, peer: str, ours: str = OURS) -> Callable[[Report], float]:

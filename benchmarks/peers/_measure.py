@@ -18,7 +18,7 @@ from typing import Any
 import _flops
 from _libraries import BATCH_SIZE, LIBRARIES, Estimator
 
-Results = dict[str, float]
+Results = dict[str, Any]  # numbers, and a word on them
 
 WARM_UP = 2_000  # images of the fit that predictions are made with
 
@@ -78,8 +78,9 @@ class Session:
 
     def fit(self, n_images: int, size: int = 28) -> Results:
         """Time an epoch, data made and code traced before."""
-        self.model(size)
-        return {"seconds": seconds(self.library.ready_to_fit(*self.images(n_images, size)))}
+        precision = getattr(self.model(size), "precision_", "float32")
+        fit = self.library.ready_to_fit(*self.images(n_images, size))
+        return {"precision": precision, "seconds": seconds(fit)}
 
     def repeated_fit(self, n_images: int) -> Results:
         """Time a fit from building the model on, where there was one before."""

@@ -42,7 +42,7 @@ class Report:
         names = {r["library"] for r in self.measurements if task in (None, r["task"])}
         return [name for name in LIBRARIES if name in names]
 
-    def records(self, task: str, library: str, case: dict[str, Any]) -> list[dict[str, float]]:
+    def records(self, task: str, library: str, case: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the results of all repetitions, in order."""
         return [
             record["results"]
@@ -56,16 +56,20 @@ class Report:
         """Return one of the results, of all repetitions."""
         return [results[measure] for results in self.records(task, library, case)]
 
+    def best(self, task: str, library: str, measure: str = "seconds") -> list[float]:
+        """Return the values of the case with the least median, none if there are none."""
+        values = [self.values(task, library, case, measure) for case in self.cases(task)]
+        return min(filter(None, values), key=statistics.median, default=[])
+
     def peaks(self, task: str, library: str, case: dict[str, Any]) -> tuple[list[float], str]:
         """Return what the cores reached in each repetition, in GFLOP/s, and mostly with what.
 
-        It is their speed in the precision that the library takes, as far as it is known.
+        It is their speed in the precision that the library took.
         """
         records = self.records(task, CORES, case)
         if not records:
             return [], ""
-        has_bfloat16 = any(name.startswith("bfloat16") for name in records[0])
-        precision = "bfloat16" if library == AUTO and has_bfloat16 else "float32"
+        precision = self.records(task, library, case)[0].get("precision", "float32")
         names = [name for name in records[0] if name.startswith(precision)]
         best = max(names, key=lambda name: statistics.median(r[name] for r in records))
         return [max(r[name] for name in names) for r in records], best

@@ -41,7 +41,7 @@ class Worker:
             env=environment,
         )
 
-    def run(self, function: str, arguments: dict[str, Any]) -> dict[str, float]:
+    def run(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Let the worker measure, and wait for its results."""
         print(json.dumps([function, arguments]), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
