@@ -20,7 +20,7 @@ from _libraries import BATCH_SIZE, LIBRARIES, Estimator
 
 Results = dict[str, Any]  # numbers, and a word on them
 
-WARM_UP = 2_000  # images of the fit that predictions are made with
+WARM_UP = 1_000  # images of the fit that predictions are made with
 
 
 def seconds(call: Callable[[], object]) -> float:

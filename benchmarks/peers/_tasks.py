@@ -111,7 +111,7 @@ TASKS: dict[str, Task] = {
         "import_library",
         _NETWORKS,
         full=({},),
-        short=({},),
+        short=(),
         fresh=True,
         measures=(
             ("seconds", ""),
