@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benchmarks: their arithmetic, what they make of results, and that they all start."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+PEERS = BENCHMARKS / "peers"
+SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS]
+PEAK = {"float32, matrix product": 200.0, "float32, second convolution": 250.0}
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Give a function that imports a module of the comparison by its name."""
+    monkeypatch.syspath_prepend(PEERS)
+    own = {path.stem for path in PEERS.glob("_*.py")}
+
+    def import_module(name):
+        spec = importlib.util.spec_from_file_location(name, PEERS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    yield import_module
+    for name in own & set(sys.modules):
+        del sys.modules[name]
+
+
+def results():
+    seconds = {"fashioncnn": (4, 6), "fashioncnn-auto": (2, 3), "keras": (9, 10), "mlp": (1, 1)}
+    measurements = []
+    for repetition in range(2):
+        common = {"repetition": repetition, "arguments": {"n_images": 10_000}, "task": "fit"}
+        for library, times in seconds.items():
+            values = {"seconds": times[repetition], "precision": "float32"}
+            measurements.append({**common, "library": library, "results": values})
+        measurements.append({**common, "library": "cores", "results": PEAK})
+        for size in (28, 56):
+            arguments = {"size": size, "n_images": 1000}
+            growth = {**common, "task": "growth_size", "arguments": arguments}
+            measurements.append({**growth, "library": "fashioncnn", "results": {"seconds": size}})
+    environment = {"processor": "of some kind", "cores": 2, "python": "3.11"}
+    return {"environment": environment, "short": False, "measurements": measurements}
+
+
+def test_operations_of_the_network(load):
+    flops = load("_flops")
+    assert flops.layers(28) == [389_376, 21_233_664, 2_359_296, 2_560]
+    assert flops.prediction() == 23_984_896
+    assert flops.training() == 71_565_312
+    assert flops.training(112) > 16 * flops.training()
+
+
+def test_ratios_of_medians_and_of_pairs(load):
+    report = load("_report")
+    assert report.ratio([2, 9, 4], [1, 3, 8]) == 4 / 3
+    assert report.paired_ratio([2, 9, 4], [1, 3, 8]) == 2
+
+
+def test_tables(load):
+    report = load("_report")
+    lines = report.tables(report.Report(results())).splitlines()
+    epoch = "| one epoch of 10,000 images |"
+    assert f"{epoch} 5.00 s | 2.50 s (0.50) | 9.50 s (1.90) |" in lines
+    assert f"{epoch} Keras | 9.50 s | 9.00 s to 10.0 s | 2 | 1.90 | 1.96 |" in lines
+    assert f"{epoch} fashioncnn, float32 | 149 | 250 (float32, second convolution) | 60% |" in lines
+    assert "| 56 x 56 pixels | 56.0 ms |" in lines
+
+
+def test_goals_beside_what_was_reached(load):
+    load("_report")
+    goals = load("_goals")
+    text = goals.goals(sys.modules["_report"].Report(results()))
+    assert "| epoch, auto: Keras takes | ≥ 2.5 times | 3.80 times | yes |" in text
+    assert "| epoch, float32: share of the cores' speed | ≥ 65 % | 59.6 % | NO |" in text
+    assert "| one prediction | ≤ 0.5 ms | not measured |  |" in text
+
+
+def test_rendering_again_gives_the_same_files(tmp_path):
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(results()), encoding="utf-8")
+    contents = []
+    for _ in range(2):
+        run(PEERS, "--render", "--output", path)
+        contents.append({file.name: file.read_bytes() for file in tmp_path.iterdir()})
+    assert contents[0] == contents[1]
+    assert {"some.json", "some.md"} <= contents[0].keys()
+
+
+def run(script, *options):
+    command = [sys.executable, script, *options]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_help(script):
+    assert run(script, "--help").stdout.startswith("usage: ")
