@@ -13,6 +13,7 @@ from fashioncnn._layers import (
     Training,
     apply_network,
     folded_weights,
+    gradients_of,
     train_network,
 )
 from fashioncnn._network import build_network, set_weights, weight_name
@@ -70,10 +71,12 @@ def our_step(architecture, weights, images, targets, n_real=None, precision="flo
         with tf.GradientTape() as tape:
             tape.watch(trainable)
             training = Training(seed, 0, tf.constant(n_real), precision)
-            logits, moving = train_network(architecture, tensors, tf.constant(images), training)
+            logits, moving, sums = train_network(
+                architecture, tensors, tf.constant(images), training
+            )
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_sum(losses[:n_real]) / n_real
-        return logits, tape.gradient(loss, trainable), moving
+        return logits, gradients_of(loss, tape, trainable, sums), moving
 
     return step()
 

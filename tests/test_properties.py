@@ -23,7 +23,7 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from fashioncnn import FashionCNNClassifier, PixelRangeWarning
 from fashioncnn._architecture import initial_weights
-from fashioncnn._layers import Training, train_network
+from fashioncnn._layers import Training, gradients_of, train_network
 from fashioncnn._parameters import build_architecture
 from fashioncnn._prediction import batch_sizes, choose_batch_size
 from fashioncnn._steps import cross_entropy
@@ -472,10 +472,10 @@ def test_weight_k_is_k_copies_in_loss_and_gradient(data, network, seed, n_rows, 
         with tf.GradientTape() as tape:
             tape.watch(values)
             training = Training(0, 0, len(rows))
-            logits, _ = train_network(architecture, values, images[rows], training)
+            logits, _, sums = train_network(architecture, values, images[rows], training)
             losses = cross_entropy(logits, codes[rows], label_smoothing)
             loss = tf.reduce_sum(losses * shares)
-        return [loss, *tape.gradient(loss, values).values()]
+        return [loss, *gradients_of(loss, tape, values, sums).values()]
 
     weighted = loss_and_gradients(np.arange(n_rows), (copies / copies.sum()).astype(np.float32))
     rows = np.repeat(np.arange(n_rows), copies)

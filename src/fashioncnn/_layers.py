@@ -46,6 +46,14 @@ class Training(NamedTuple):
     precision: str = "float32"  # of convolutions and of the products of dense layers
 
 
+class Trained(NamedTuple):
+    """What a network gives that runs in training."""
+
+    logits: Any  # (n, n_classes), float32
+    statistics: Tensors  # the new values of moving means and variances, by their names
+    sums: Tensors  # by the name of each bias, what it has been added to, with the bias
+
+
 @dataclass
 class _Run:
     """One run through the network, and what it gathers on its way."""
@@ -54,6 +62,7 @@ class _Run:
     weights: Tensors
     training: Training | None
     statistics: dict[str, Any] = field(default_factory=dict)
+    sums: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0  # by which the values so far are yet to be multiplied
 
     def weight(self, layer: Layer, variable: str) -> Any:
@@ -67,8 +76,8 @@ class _Run:
 
 def train_network(
     architecture: Architecture, weights: Tensors, images: Any, training: Training
-) -> tuple[Any, Tensors]:
-    """Run a network as it is trained.
+) -> Trained:
+    """Run a network as it is trained; `gradients_of` has the gradients.
 
     Parameters
     ----------
@@ -83,13 +92,30 @@ def train_network(
 
     Returns
     -------
-    logits : tensor of shape (n, n_classes), float32
-    statistics : dict of tensors
-        The new values of moving means and variances, by their names.
+    trained : Trained
+        Logits, and what else there is to know.
     """
     run = _Run(architecture, weights, training)
     logits = _logits(run, tf.cast(images, training.precision))
-    return logits, run.statistics
+    return Trained(logits, run.statistics, run.sums)
+
+
+def gradients_of(loss: Any, tape: Any, weights: Tensors, sums: Tensors) -> Tensors:
+    """Return the gradient of each trainable weight, float32.
+
+    That of a bias is a product of ones with the gradient of its sum. Left to the tape, TensorFlow
+    would fuse it with the gradient of the kernel before it, to one that takes nearly twice as long.
+    """
+    others = {name: value for name, value in weights.items() if name not in sums}
+    of_others, of_sums = tape.gradient(loss, (others, dict(sums)))
+    of_biases = {name: _sum_of_pixels(gradient) for name, gradient in of_sums.items()}
+    return {name: of_biases[name] if name in sums else of_others[name] for name in weights}
+
+
+def _sum_of_pixels(values: Any) -> Any:
+    rows = tf.reshape(values, (tf.shape(values)[0], -1))
+    sums = tf.matmul(tf.ones((1, tf.shape(rows)[0]), rows.dtype), rows)
+    return tf.reduce_sum(tf.reshape(tf.cast(sums, tf.float32), (-1, values.shape[-1])), axis=0)
 
 
 def apply_network(architecture: Architecture, weights: Tensors, images: Any) -> Any:
@@ -160,24 +186,9 @@ def _pool(run: _Run, layer: Layer, tensor: Any) -> Any:
 
 
 def _add_bias(run: _Run, layer: Layer, tensor: Any) -> Any:
-    return _plus(tensor, run.weight(layer, "bias"))
-
-
-@tf.custom_gradient
-def _plus(tensor: Any, bias: Any) -> tuple[Any, Any]:
-    """Add a bias whose gradient is a matrix product with ones.
-
-    TensorFlow would fuse its own bias gradient with that of the kernel before it, to a kernel that
-    takes nearly twice as long.
-    """
-
-    def gradient(upstream: Any) -> tuple[Any, Any]:
-        rows = tf.reshape(upstream, (tf.shape(upstream)[0], -1))
-        sums = tf.matmul(tf.ones((1, tf.shape(rows)[0]), rows.dtype), rows)
-        of_pixels = tf.reshape(tf.cast(sums, tf.float32), (-1, upstream.shape[-1]))
-        return upstream, tf.reduce_sum(of_pixels, axis=0)
-
-    return tf.nn.bias_add(tensor, tf.cast(bias, tensor.dtype)), gradient
+    bias = tf.stop_gradient(tf.cast(run.weight(layer, "bias"), tensor.dtype))
+    run.sums[f"{layer.name}/bias"] = total = tf.nn.bias_add(tensor, bias)
+    return total
 
 
 def _activate(run: _Run, layer: Layer, tensor: Any) -> Any:

@@ -68,10 +68,9 @@ class Predictor:
             n_images = len(batch)
             if n_images < size:
                 batch = np.pad(batch, [(0, size - n_images)] + [(0, 0)] * 3)
-            # A call of the function itself spends as long again on the structure of its arguments.
-            (result,) = tf.raw_ops.PartitionedCall(
-                args=[*self._tensors, as_tensor(batch)], Tout=[tf.float32], f=forward
-            )
+            # The function itself would spend as long again on the structure of its arguments, and
+            # an operation that calls it, PartitionedCall, would keep it for ever.
+            (result,) = forward.inference_fn.call_flat(*self._tensors, as_tensor(batch))
             logits[start : start + size] = result.numpy()[:n_images]
         return logits
 

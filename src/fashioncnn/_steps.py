@@ -9,7 +9,7 @@ from typing import Any
 from fashioncnn._architecture import Architecture, Shape, Weights
 from fashioncnn._backend import tf
 from fashioncnn._checkpoint import Slots
-from fashioncnn._layers import Training, apply_network, train_network
+from fashioncnn._layers import Training, apply_network, gradients_of, train_network
 from fashioncnn._optimizers import Optimizer, decay_kernels
 
 
@@ -205,18 +205,18 @@ def _training_step(
     values = {name: tf.convert_to_tensor(weight) for name, weight in state.weights.items()}
     for name, shape in architecture.weight_shapes.items():
         values[name].set_shape(shape)
-    trainable = [values[name] for name in state.slots]
+    trainable = {name: values[name] for name in state.slots}
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trainable)
-        logits, statistics = train_network(architecture, values, images, training)
+        logits, statistics, sums = train_network(architecture, values, images, training)
         losses = row_weights * cross_entropy(logits, codes, settings["label_smoothing"])
         total = tf.reduce_sum(losses * is_real)
         loss = total / n_real
-    gradients = tape.gradient(loss, trainable)
+    gradients = gradients_of(loss, tape, trainable, sums)
     rate = settings["learning_rate"]
     decay_kernels(state.weights, rate * settings["weight_decay"])
-    for (name, slots), gradient in zip(state.slots.items(), gradients, strict=True):
-        optimizer.apply(state.weights[name], slots, gradient, rate, optimizer_step)
+    for name, slots in state.slots.items():
+        optimizer.apply(state.weights[name], slots, gradients[name], rate, optimizer_step)
     for name, value in statistics.items():
         state.weights[name].assign(value)
     hits = is_real * tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == codes, tf.float32)
