@@ -160,3 +160,12 @@ def test_other_input_is_named(checked):
     ):
         with pytest.raises(ValueError, match=message):
             check_images(checked, X, (3, 4, 1), "X_val")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_an_array_after_a_frame_lacks_names(dtype):
+    clf = FashionCNNClassifier()
+    X = np.arange(N * 4, dtype=dtype).reshape(N, 4)
+    check_training_images(clf, pd.DataFrame(X, columns=list("abcd")), Y, (2, 2, 1))
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        check_images(clf, X, (2, 2, 1))

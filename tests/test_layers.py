@@ -11,6 +11,8 @@ from fashioncnn._architecture import ACTIVATIONS, initial_weights
 from fashioncnn._layers import (
     _MONOTONE,
     Training,
+    _drop,
+    _Run,
     apply_network,
     folded_weights,
     gradients_of,
@@ -214,19 +216,37 @@ def test_dropout_acts_before_convolutions_too():
     assert logits.numpy()[:, 0].mean() == pytest.approx(1, abs=5 / np.sqrt(64 * 1600))
 
 
-def test_draws_of_dropout_are_independent():
-    architecture = make(
-        (30, 30, 1),
-        conv_stacks=(1, 1),
-        conv_dropout=0.5,
-        pool_size=1,
-        kernel_size=1,
-        dense_units=(),
-    )
-    weights = weights_of(architecture)
-    images, targets = batch(architecture, 4)
-    outputs = [
-        our_step(architecture, weights, images, targets, seed=seed)[0].numpy() for seed in (0, 0, 1)
-    ]
-    np.testing.assert_array_equal(outputs[0], outputs[1])
-    assert (outputs[0] != outputs[2]).all()
+def masks_of(rates, shape, seeds=(0,), steps=(0,)):
+    """Return which values each dropout layer keeps, by seed, step and layer."""
+    architecture = make(conv_stacks=(2,) * len(rates), conv_dropout=tuple(rates))
+    layers = [layer for layer in architecture.layers if layer.kind == "Dropout"]
+    masks = {}
+    for seed in seeds:
+        for step in steps:
+            run = _Run(architecture, {}, Training(seed, step, 1))
+            for layer in layers:
+                masks[seed, step, layer.name] = _drop(run, layer, tf.ones(shape)).numpy()
+    return masks
+
+
+def test_every_seed_step_and_layer_has_a_mask_of_its_own():
+    masks = masks_of((0.5, 0.5, 0.5), (400,), seeds=(0, 1), steps=range(4))
+    again = masks_of((0.5, 0.5, 0.5), (400,), seeds=(0, 1), steps=range(4))
+    assert len(masks) == len({mask.tobytes() for mask in masks.values()}) == 24
+    for key, mask in masks.items():
+        np.testing.assert_array_equal(mask, again[key])
+
+
+@pytest.mark.parametrize("rate", [1 / 512, 0.01, 1 / 3, 0.5])
+def test_dropout_drops_its_share(rate):
+    ((_, mask),) = masks_of((rate,), (1000, 1000)).items()
+    assert set(np.unique(mask)) == {0, 1}
+    assert 1 - mask.mean() == pytest.approx(rate, abs=5 * np.sqrt(rate / 1e6))
+
+
+def test_normalisation_has_the_constants_of_keras():
+    layers = make(batch_normalization=True).layers
+    layer = next(each for each in layers if each.kind == "BatchNormalization")
+    stock = keras.layers.BatchNormalization()
+    assert layer.config["momentum"] == stock.momentum
+    assert layer.config["epsilon"] == stock.epsilon

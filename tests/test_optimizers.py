@@ -40,3 +40,10 @@ def test_in_keras_too_only_kernels_decay(name):
 def test_default_rates():
     rates = {name: optimizer.learning_rate for name, optimizer in OPTIMIZERS.items()}
     assert rates == {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.001, "sgd": 0.01}
+
+
+def test_only_kernels_decay():
+    names = ("conv/kernel", "conv/bias", "norm/gamma", "norm/beta", "dense1/kernel")
+    weights = {name: tf.Variable([1.0]) for name in names}
+    decay_kernels(weights, 0.25)
+    assert [float(weight[0]) for weight in weights.values()] == [0.75, 1, 1, 1, 0.75]

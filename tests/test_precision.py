@@ -19,13 +19,17 @@ from fashioncnn._precision import training_precision
 def machine(monkeypatch):
     """Pretend to have a processor with some flags, and GPUs of some compute capabilities."""
 
-    def pretend(flags="", gpus=(), onednn=None):
+    def pretend(flags="", gpus=(), onednn=None, isa=None):
         text = f"processor\t: 0\nflags\t\t: fpu sse2 {flags}\nbugs\t: none\n"
         monkeypatch.setattr(Path, "read_text", lambda self, **kwargs: text)
         monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: list(gpus))
         details = lambda gpu: {"compute_capability": gpu} if gpu else {}  # noqa: E731
         monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
         monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+        for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+            monkeypatch.delenv(name, raising=False)
+        if isa:
+            monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
         if onednn:
             monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
 
@@ -37,6 +41,9 @@ CASES = [
     ({"flags": "amx_bf16 amx_tile"}, "bfloat16"),
     ({"flags": "avx512_bf16", "onednn": "1"}, "bfloat16"),
     ({"flags": "avx512_bf16", "onednn": "0"}, "float32"),
+    ({"flags": "avx512_bf16 amx_bf16", "isa": "AVX2"}, "float32"),
+    ({"flags": "avx512_bf16 amx_bf16", "isa": "avx512_core"}, "float32"),
+    ({"flags": "avx512_bf16 amx_bf16", "isa": "AVX512_CORE_BF16"}, "bfloat16"),
     ({"flags": "avx2 avx512f avx512_vnni"}, "float32"),
     ({"flags": "not_avx512_bf16_at_all"}, "float32"),
     ({"gpus": [(8, 0)]}, "bfloat16"),

@@ -26,6 +26,7 @@ from fashioncnn._split import split_rows
 from fashioncnn._steps import TrainingState, _padded, cross_entropy, partial_batch_size
 from fashioncnn._training import (
     Settings,
+    _feed,
     _Progress,
     _run_epoch,
     train,
@@ -187,6 +188,32 @@ def test_casting_by_block_equals_casting_all(images, small, monkeypatch, dtype, 
     expected = probabilities(small(epochs=2), (X.astype(np.float32), y))
     monkeypatch.setattr("fashioncnn._training._RESIDENT_BYTES", most)
     np.testing.assert_array_equal(probabilities(small(epochs=2), (X, y)), expected)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 16])
+def test_what_changes_images_in_a_fit_changes_nothing(images, small, offset):
+    memory = np.empty(images[0].nbytes + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    X = memory[start : start + images[0].nbytes].reshape(images[0].shape)
+    X[:] = images[0]
+    expected = probabilities(small(epochs=3), images)
+
+    def spoil(epoch, logs):
+        X[:] = 0
+
+    spoiler = keras.callbacks.LambdaCallback(on_epoch_begin=spoil)
+    clf = small(epochs=3, callbacks=spoiler).fit(X, images[1])
+    np.testing.assert_array_equal(clf.predict_proba(images[0]), expected)
+
+
+def test_images_above_64_megabytes_are_fed_by_blocks():
+    image = np.zeros((1, 256, 256, 1), np.uint8)
+    rows = np.arange(3)
+    for n, dtype, is_resident in ((1024, "u1", 1), (1025, "u1", 0), (257, "i8", 0), (256, "f4", 1)):
+        pixels = np.broadcast_to(image.astype(dtype), (n, 256, 256, 1))
+        labels = np.zeros(n, np.int32)
+        (tensor, *_), _ = _feed(Images(pixels, labels, labels))(rows)
+        assert len(tensor) == (n if is_resident else 3)
 
 
 def test_calls_last_half_a_second_at_most(monkeypatch):

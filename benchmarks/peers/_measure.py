@@ -36,12 +36,6 @@ def status_megabytes(name: str) -> float:
     return int(re.findall(rf"{name}:\s+(\d+) kB", status)[0]) / 2**10
 
 
-def has_bfloat16() -> bool:
-    """Say whether the processor multiplies bfloat16; without, it takes hundreds of times longer."""
-    cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and re.search(r"\b(\w+_)?bf16\b", cpuinfo.read_text()) is not None
-
-
 class Session:
     """One library in this process, with its data and a fitted model.
 
@@ -156,10 +150,13 @@ class Session:
         """Measure the most GFLOP/s that the cores reach, on what TensorFlow does fastest."""
         import tensorflow as tf
 
+        from fashioncnn._precision import training_precision
+
+        precisions = dict.fromkeys(("float32", training_precision("auto")))
         batch, n, size = 128, 2048, 24
         cost = batch * _flops.convolution(*_flops.FILTERS, size)
         results = {}
-        for precision in ("float32", "bfloat16") if has_bfloat16() else ("float32",):
+        for precision in precisions:
 
             def random(*shape: int, precision: str = precision) -> Any:
                 return tf.cast(tf.random.stateless_normal(shape, (0, 0)), precision)

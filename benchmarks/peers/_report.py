@@ -27,6 +27,7 @@ class Report:
 
     def __init__(self, results: dict[str, Any]) -> None:
         self.environment: dict[str, Any] = results["environment"]
+        self.is_short: bool = results["short"]
         self.measurements: list[dict[str, Any]] = results["measurements"]
 
     def cases(self, task: str) -> list[dict[str, Any]]:
@@ -210,6 +211,9 @@ def spread(report: Report) -> str:
     return markdown(header, rows)
 
 
+SHORT = " A short run: few images and repetitions, which say little."
+
+
 def tables(report: Report) -> str:
     """Write all tables, in Markdown."""
     known = dict(report.environment)
@@ -217,7 +221,7 @@ def tables(report: Report) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in known.items())
     parts = [
         "<!-- Written by python benchmarks/peers. -->",
-        f"Measured on: {machine}; {versions}.",
+        f"Measured on: {machine}; {versions}.{SHORT if report.is_short else ''}",
         "## Times and memory",
         "Medians, and in parentheses how many times that of fashioncnn in float32 each is.",
         comparison(report),

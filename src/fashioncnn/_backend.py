@@ -14,7 +14,7 @@ import numpy as np
 
 from fashioncnn._start import in_thread
 
-__all__ = ["as_tensor", "keras", "tf", "undisturbed", "untouched"]
+__all__ = ["as_tensor", "copied_as_tensor", "keras", "tf", "undisturbed", "untouched"]
 
 T = TypeVar("T")
 
@@ -78,12 +78,24 @@ def _follow_joblib_threads() -> None:
 _follow_joblib_threads()
 
 
+_ALIGNMENT = 64  # bytes
+
+
 def as_tensor(array: np.ndarray) -> Any:
     """Return an array as a tensor for reading, which shares its memory where that is aligned.
 
     ``tf.constant`` copies an array before it is made a tensor, and where it is not aligned again.
     """
     return tf.raw_ops.Identity(input=array)
+
+
+def copied_as_tensor(array: np.ndarray) -> Any:
+    """Return an array as a tensor that owns its values, after one copy."""
+    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return as_tensor(copy)
 
 
 def untouched(function: Callable[[], T]) -> T:

@@ -43,7 +43,7 @@ class Training(NamedTuple):
     dropout_seed: Any
     dropout_step: Any  # of each, every dropout layer has bits of its own
     n_real: Any  # the rows that count; what comes after them is padding
-    precision: str = "float32"  # of convolutions and of the products of dense layers
+    precision: str = "float32"  # of feature maps, and of the products of dense layers
 
 
 class Trained(NamedTuple):
@@ -131,7 +131,9 @@ def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
     """
     folded = dict(weights)
     for before, layer in pairwise(architecture.layers):
-        if layer.kind == "BatchNormalization":
+        if layer.kind != "BatchNormalization":
+            continue
+        with np.errstate(all="ignore"):  # of weights that have diverged, as their logits tell
             gamma, beta, mean, variance = (
                 folded.pop(f"{layer.name}/{variable}").astype(np.float64)
                 for variable in ("gamma", "beta", "moving_mean", "moving_variance")
@@ -143,8 +145,7 @@ def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
                 values[kernel] = folded[kernel] * scale
             else:
                 values[f"{layer.name}/scale"] = scale
-            with np.errstate(over="ignore"):  # of weights that have diverged, as their logits tell
-                folded |= {name: value.astype(np.float32) for name, value in values.items()}
+            folded |= {name: value.astype(np.float32) for name, value in values.items()}
     return folded
 
 
@@ -254,7 +255,7 @@ def _flatten(run: _Run, layer: Layer, tensor: Any) -> Any:
 
 
 def _average(run: _Run, layer: Layer, tensor: Any) -> Any:
-    return tf.reduce_mean(tensor, axis=(1, 2))
+    return tf.reduce_mean(tf.cast(tensor, tf.float32), axis=(1, 2))
 
 
 def _maximum(run: _Run, layer: Layer, tensor: Any) -> Any:

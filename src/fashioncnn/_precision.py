@@ -28,8 +28,8 @@ def training_precision(precision: str) -> str:
     if not has_bfloat16:
         warn_user(
             "precision='bfloat16', but TensorFlow finds no processor here that computes in it "
-            "(with AVX512_BF16 or AMX, as Linux reports it, or a GPU of compute capability 8.0), "
-            "so training may be many times slower. Use precision='auto' or 'float32'."
+            "(with AVX512_BF16 or AMX, as Linux reports it, or a GPU of compute capability 8.0 or "
+            "higher), so training may be many times slower. Use precision='auto' or 'float32'."
         )
     return precision
 
@@ -40,7 +40,14 @@ def _has_bfloat16() -> bool:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(each.get("compute_capability", (0, 0)) >= _GPU_CAPABILITY for each in details)
     is_onednn_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false")
-    return not is_onednn_off and not _CPU_FEATURES.isdisjoint(_cpu_flags())
+    return not (is_onednn_off or _is_limited()) and not _CPU_FEATURES.isdisjoint(_cpu_flags())
+
+
+def _is_limited() -> bool:
+    """Say whether the user keeps oneDNN from what the processor has."""
+    names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+    limits = [os.environ[name].upper() for name in names if name in os.environ]
+    return any(not re.search("BF16|FP16|AMX|ALL|DEFAULT", limit) for limit in limits)
 
 
 def _cpu_flags() -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashioncnn._backend import as_tensor, keras, tf
+from fashioncnn._backend import as_tensor, copied_as_tensor, keras, tf
 from fashioncnn._callbacks import Callbacks
 from fashioncnn._checkpoint import Checkpoint, History, joined
 from fashioncnn._data import Images, Parts
@@ -287,13 +287,16 @@ def _inputs(
 def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndarray]]:
     """Turn row numbers into tensors and the positions of the rows in them."""
     if images.pixels.size * network_dtype(images.pixels.dtype).itemsize > _RESIDENT_BYTES:
-        return lambda rows: (_tensors(*(array[rows] for array in images)), np.arange(len(rows)))
-    tensors = _tensors(*images)
+        return lambda rows: (_tensors(as_tensor, images, rows), np.arange(len(rows)))
+    tensors = _tensors(copied_as_tensor, images)  # which no one else can change
     return lambda rows: (tensors, rows)
 
 
-def _tensors(pixels: np.ndarray, *others: np.ndarray) -> tuple[Any, ...]:
-    return tuple(as_tensor(array) for array in (as_network_input(pixels), *others))
+def _tensors(
+    convert: Callable[[np.ndarray], Any], images: Images, rows: Any = slice(None)
+) -> tuple[Any, ...]:
+    pixels, *others = (array[rows] for array in images)
+    return tuple(convert(array) for array in (as_network_input(pixels), *others))
 
 
 def _run_epoch(

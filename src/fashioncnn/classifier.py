@@ -146,11 +146,12 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         these if the training values lie within, and leaves floats as they are. None takes all
         values as they are. Scaling is part of the network: pass raw pixels.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
-        The arithmetic of training. "bfloat16" computes convolutions and the products of dense
+        The arithmetic of training. "bfloat16" computes feature maps and the products of dense
         layers with 8 significant bits, as in mixed precision [6]_: weights, their updates, the
         statistics of batch normalisation and the loss stay float32, and so does prediction. "auto"
         takes bfloat16 where the hardware computes in it, so that it is faster: a processor with
-        AVX512_BF16 or AMX under Linux, or a GPU of compute capability 8.0, and else float32.
+        AVX512_BF16 or AMX under Linux, or a GPU of compute capability 8.0 or higher, and else
+        float32.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Keras callbacks, for each `fit` and `partial_fit`. They see a compiled Keras model that
         belongs to that call, of raw pixels and of probabilities like `model_`. What they do to its
