@@ -2,8 +2,8 @@
 """The network as operations of TensorFlow: what Keras' stock layers compute, arranged for speed.
 
 In training the network runs on the weights as they are, in prediction on weights in which batch
-normalisation is folded. Every function is traced; the stock layers of `build_network` are what each
-must agree with.
+normalisation is folded. All but `folded_weights`, which folds it in NumPy, are traced; the stock
+layers of `build_network` are what they must agree with.
 """
 
 import math
