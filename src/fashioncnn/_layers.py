@@ -150,7 +150,7 @@ def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
 
 
 def _logits(run: _Run, tensor: Any) -> Any:
-    for operation, layer in _arranged(run.architecture.layers):
+    for operation, layer in _arranged(run.architecture.layers, run.training is not None):
         tensor = operation(run, layer, tensor)
     return tensor
 
@@ -158,18 +158,20 @@ def _logits(run: _Run, tensor: Any) -> Any:
 _Operation = Callable[[_Run, Layer, Any], Any]
 
 
-def _arranged(layers: tuple[Layer, ...]) -> Iterator[tuple[_Operation, Layer]]:
+def _arranged(layers: tuple[Layer, ...], in_training: bool) -> Iterator[tuple[_Operation, Layer]]:
     """Yield the operations in order, each with the layer that it belongs to.
 
-    Bias and activation of a convolution come after max pooling where they may: that leaves them a
-    quarter of the pixels.
+    In training, bias and activation of a convolution come after max pooling where they may, which
+    leaves them, and their gradients, a quarter of the pixels. In prediction TensorFlow makes them
+    part of the convolution.
     """
     waiting: list[tuple[_Operation, Layer]] = []
     for layer, after in zip_longest(layers, layers[1:]):
         yield _OPERATIONS[layer.kind], layer
         if layer.kind == "Conv2D" and "bias" in layer.weights:
             waiting = [(_add_bias, layer), (_activate, layer)]
-            if after.kind == "MaxPooling2D" and layer.config["activation"] in _MONOTONE:
+            is_monotone = layer.config["activation"] in _MONOTONE
+            if in_training and is_monotone and after.kind == "MaxPooling2D":
                 continue
         yield from waiting
         waiting = []
@@ -200,7 +202,7 @@ def _normalize(run: _Run, layer: Layer, tensor: Any) -> Any:
     if run.training is None:
         if f"{layer.name}/scale" in run.weights:
             tensor *= run.weight(layer, "scale")
-        return tensor + run.weight(layer, "shift")
+        return tf.nn.bias_add(tensor, run.weight(layer, "shift"))
     n_rows, n_real = tf.shape(tensor)[0], run.training.n_real
     normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         # The gradient of this slice, unlike that of an index, does not copy a full batch.
