@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The layers arranged for speed compute what Keras' stock layers do, with the same gradients."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
@@ -14,12 +16,12 @@ from fashioncnn._layers import (
     _drop,
     _Run,
     apply_network,
-    folded_weights,
     gradients_of,
     train_network,
 )
 from fashioncnn._network import build_network, set_weights, weight_name
 from fashioncnn._parameters import build_architecture
+from fashioncnn._prediction import folded_weights
 
 N_CLASSES = 3
 
@@ -63,7 +65,12 @@ def stock_step(architecture, weights, images, targets):
     return logits.numpy(), dict(zip(names, gradients, strict=True)), moving
 
 
-def our_step(architecture, weights, images, targets, n_real=None, precision="float32", seed=0):
+def our_step(*args, **settings):
+    """Return what `stock_step` does."""
+    return traced_step(*args, **settings)()
+
+
+def traced_step(architecture, weights, images, targets, n_real=None, precision="float32", seed=0):
     n_real = len(images) if n_real is None else n_real
     tensors = {name: tf.constant(value) for name, value in weights.items()}
     trainable = {name: value for name, value in tensors.items() if "/moving_" not in name}
@@ -80,7 +87,7 @@ def our_step(architecture, weights, images, targets, n_real=None, precision="flo
             loss = tf.reduce_sum(losses[:n_real]) / n_real
         return logits, gradients_of(loss, tape, trainable, sums), moving
 
-    return step()
+    return step.get_concrete_function()
 
 
 def assert_equal(ours, stock, tolerance=1e-5):
@@ -176,6 +183,28 @@ def test_bfloat16_is_near(name):
     assert_equal(near[2], {name: v.numpy() for name, v in exact[2].items()}, tolerance=0.01)
 
 
+def test_what_takes_long_is_done_in_bfloat16():
+    """All convolutions and all products of dense layers but the last, with their gradients."""
+    architecture = make(conv_stacks=((4, 5),), dense_units=(8,))
+    graph = traced_step(
+        architecture, weights_of(architecture), *batch(architecture, 4), precision="bfloat16"
+    ).graph
+    in_bfloat16, others = Counter(), Counter()
+    for operation in graph.get_operations():
+        if operation.type.startswith("Conv2D") or operation.type in ("MatMul", "MaxPoolGrad"):
+            is_low = operation.get_attr("T") == tf.bfloat16
+            (in_bfloat16 if is_low else others)[operation.type] += 1
+    # A product of three for each dense layer, and one for each bias of a feature map.
+    assert others == {"MatMul": 3 + 2}
+    assert in_bfloat16 == {
+        "Conv2D": 2,
+        "Conv2DBackpropFilter": 2,
+        "Conv2DBackpropInput": 2,  # of which nobody asks for that of the images
+        "MaxPoolGrad": 1,
+        "MatMul": 3 + 2,
+    }
+
+
 @pytest.mark.parametrize("rate", [0.25, 0.2, 0.5, 0.001, 0.9999999])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_dropout_keeps_its_share_and_the_mean(rate, precision):
@@ -223,7 +252,7 @@ def masks_of(rates, shape, seeds=(0,), steps=(0,)):
     masks = {}
     for seed in seeds:
         for step in steps:
-            run = _Run(architecture, {}, Training(seed, step, 1))
+            run = _Run(architecture, {}, Training(seed, step, 1, "float32"))
             for layer in layers:
                 masks[seed, step, layer.name] = _drop(run, layer, tf.ones(shape)).numpy()
     return masks

@@ -44,6 +44,10 @@ CASES = [
     ({"flags": "avx512_bf16 amx_bf16", "isa": "AVX2"}, "float32"),
     ({"flags": "avx512_bf16 amx_bf16", "isa": "avx512_core"}, "float32"),
     ({"flags": "avx512_bf16 amx_bf16", "isa": "AVX512_CORE_BF16"}, "bfloat16"),
+    ({"flags": "avx512_bf16 amx_bf16", "isa": "AVX10_1_512"}, "bfloat16"),
+    ({"flags": "avx2", "isa": "AVX2"}, "float32"),
+    ({"flags": "avx512f avx512_bf16", "isa": "AVX2", "onednn": "0"}, "float32"),
+    ({"flags": "avx512f avx512_bf16", "isa": "AVX512_CORE"}, "float32"),
     ({"flags": "avx2 avx512f avx512_vnni"}, "float32"),
     ({"flags": "not_avx512_bf16_at_all"}, "float32"),
     ({"gpus": [(8, 0)]}, "bfloat16"),
@@ -65,6 +69,15 @@ def test_auto_is_a_function_of_the_machine(machine, features, expected):
             assert training_precision("bfloat16") == "bfloat16"
     else:
         assert training_precision("bfloat16") == "bfloat16"
+
+
+@pytest.mark.parametrize("isa", ["SSE41", "AVX", "avx2", "AVX2_VNNI_2"])
+def test_bfloat16_is_refused_where_onednn_may_not_compute_in_it(machine, isa):
+    machine("avx512f avx512_bf16", isa=isa)
+    assert training_precision("auto") == "float32"
+    match = f"ONEDNN_MAX_CPU_ISA={isa.upper()} keeps oneDNN from .* Unset it before Python starts"
+    with pytest.raises(ValueError, match=match):
+        training_precision("bfloat16")
 
 
 @pytest.mark.parametrize("text", [None, "", "processor : 0\nFeatures : asimd bf16\n"])

@@ -2,19 +2,16 @@
 """The network as operations of TensorFlow: what Keras' stock layers compute, arranged for speed.
 
 In training the network runs on the weights as they are, in prediction on weights in which batch
-normalisation is folded. All but `folded_weights`, which folds it in NumPy, are traced; the stock
-layers of `build_network` are what they must agree with.
+normalisation is folded. The stock layers of `build_network` are what both must agree with.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from fashioncnn._architecture import Architecture, Layer, Weights
+from fashioncnn._architecture import Architecture, Layer
 from fashioncnn._backend import keras, tf
 
 Tensors = Mapping[str, Any]  # each weight's value by its name
@@ -43,7 +40,7 @@ class Training(NamedTuple):
     dropout_seed: Any
     dropout_step: Any  # of each, every dropout layer has bits of its own
     n_real: Any  # the rows that count; what comes after them is padding
-    precision: str = "float32"  # of feature maps, and of the products of dense layers
+    precision: str  # of feature maps, and of the products of dense layers
 
 
 class Trained(NamedTuple):
@@ -121,32 +118,6 @@ def _sum_of_pixels(values: Any) -> Any:
 def apply_network(architecture: Architecture, weights: Tensors, images: Any) -> Any:
     """Run a network as it predicts, on weights of `folded_weights`; return the logits."""
     return _logits(_Run(architecture, weights, None), images)
-
-
-def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
-    """Make of each batch normalisation a shift, and a factor of the convolution before it.
-
-    With pooling between the two, which a negative factor would turn around, it stays a factor of
-    its own: "scale".
-    """
-    folded = dict(weights)
-    for before, layer in pairwise(architecture.layers):
-        if layer.kind != "BatchNormalization":
-            continue
-        with np.errstate(all="ignore"):  # of weights that have diverged, as their logits tell
-            gamma, beta, mean, variance = (
-                folded.pop(f"{layer.name}/{variable}").astype(np.float64)
-                for variable in ("gamma", "beta", "moving_mean", "moving_variance")
-            )
-            scale = gamma / np.sqrt(variance + layer.config["epsilon"])
-            values = {f"{layer.name}/shift": beta - mean * scale}
-            if before.kind == "Conv2D":
-                kernel = f"{before.name}/kernel"
-                values[kernel] = folded[kernel] * scale
-            else:
-                values[f"{layer.name}/scale"] = scale
-            folded |= {name: value.astype(np.float32) for name, value in values.items()}
-    return folded
 
 
 def _logits(run: _Run, tensor: Any) -> Any:

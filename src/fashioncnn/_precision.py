@@ -9,11 +9,19 @@ from fashioncnn._backend import tf
 from fashioncnn._warnings import warn_user
 
 _CPU_FEATURES = {"amx_bf16", "avx512_bf16"}
+# Of what ONEDNN_MAX_CPU_ISA may be: those with bfloat16 in hardware, and those without it at all.
+_BFLOAT16_LIMITS = re.compile("BF16|FP16|AMX|AVX10|ALL|DEFAULT")
+_NO_BFLOAT16_LIMITS = re.compile("SSE41|AVX|AVX2.*")
 _GPU_CAPABILITY = (8, 0)  # of NVIDIA's Ampere, the first with bfloat16
 
 
 def training_precision(precision: str) -> str:
     """Choose "float32" or "bfloat16", as the user or, with "auto", the machine has it.
+
+    Raises
+    ------
+    ValueError
+        If the user asks for bfloat16, and has set oneDNN to what does not know it.
 
     Warns
     -----
@@ -26,6 +34,7 @@ def training_precision(precision: str) -> str:
     if precision == "auto":
         return "bfloat16" if has_bfloat16 else "float32"
     if not has_bfloat16:
+        _refuse_limits()
         warn_user(
             "precision='bfloat16', but TensorFlow finds no processor here that computes in it "
             "(with AVX512_BF16 or AMX, as Linux reports it, or a GPU of compute capability 8.0 or "
@@ -39,15 +48,31 @@ def _has_bfloat16() -> bool:
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(each.get("compute_capability", (0, 0)) >= _GPU_CAPABILITY for each in details)
-    is_onednn_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false")
-    return not (is_onednn_off or _is_limited()) and not _CPU_FEATURES.isdisjoint(_cpu_flags())
+    may_use = not _is_onednn_off() and all(map(_BFLOAT16_LIMITS.search, _onednn_limits().values()))
+    return may_use and not _CPU_FEATURES.isdisjoint(_cpu_flags())
 
 
-def _is_limited() -> bool:
-    """Say whether the user keeps oneDNN from what the processor has."""
+def _is_onednn_off() -> bool:
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false")
+
+
+def _onednn_limits() -> dict[str, str]:
+    """Return by what the user keeps oneDNN from what the processor has."""
     names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-    limits = [os.environ[name].upper() for name in names if name in os.environ]
-    return any(not re.search("BF16|FP16|AMX|ALL|DEFAULT", limit) for limit in limits)
+    return {name: os.environ[name].upper() for name in names if name in os.environ}
+
+
+def _refuse_limits() -> None:
+    """Refuse to let TensorFlow give oneDNN what it does not know, by the processor's features."""
+    if _is_onednn_off() or "avx512f" not in _cpu_flags():
+        return
+    for name, limit in _onednn_limits().items():
+        if _NO_BFLOAT16_LIMITS.fullmatch(limit):
+            raise ValueError(
+                f"precision='bfloat16', but the environment variable {name}={limit} keeps oneDNN "
+                "from computing in it. Unset it before Python starts, or use precision='auto' or "
+                "'float32'."
+            )
 
 
 def _cpu_flags() -> set[str]:

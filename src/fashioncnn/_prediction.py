@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Prediction: the weights of one network as tensors, and batches of few sizes."""
+"""Prediction: the weights of one network as tensors, folded, and batches of few sizes."""
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from fashioncnn._architecture import Weights
+from fashioncnn._architecture import Architecture, Weights
 from fashioncnn._backend import as_tensor, tf
 from fashioncnn._data import Selection
 from fashioncnn._inputs import as_network_input, network_dtype
-from fashioncnn._layers import folded_weights
 from fashioncnn._program import Program
 from fashioncnn._scaling import Scaling, scaling_arrays
 
@@ -19,7 +19,7 @@ _MAX_ACTIVATION_BYTES = 256 * 2**20  # of the largest feature map in a batch
 # kernel, of 6 rows on AVX2 and 8 on AVX-512, leaves no remainder; else they may round differently.
 _BATCH_SIZES = (1, 24, 96, 480)
 _KERNEL_ROWS = 24
-_CALL_COST = 4  # of a call beside its arithmetic, in images
+_CALL_COST = 4  # beside its arithmetic, in images; measured with the default network
 
 
 class Predictor:
@@ -73,6 +73,32 @@ class Predictor:
             (result,) = forward.inference_fn.call_flat(*self._tensors, as_tensor(batch))
             logits[start : start + size] = result.numpy()[:n_images]
         return logits
+
+
+def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
+    """Make of each batch normalisation a shift, and a factor of the convolution before it.
+
+    With pooling between the two, which a negative factor would turn around, it stays a factor of
+    its own: "scale".
+    """
+    folded = dict(weights)
+    for before, layer in pairwise(architecture.layers):
+        if layer.kind != "BatchNormalization":
+            continue
+        with np.errstate(all="ignore"):  # of weights that have diverged, as their logits tell
+            gamma, beta, mean, variance = (
+                folded.pop(f"{layer.name}/{variable}").astype(np.float64)
+                for variable in ("gamma", "beta", "moving_mean", "moving_variance")
+            )
+            scale = gamma / np.sqrt(variance + layer.config["epsilon"])
+            values = {f"{layer.name}/shift": beta - mean * scale}
+            if before.kind == "Conv2D":
+                kernel = f"{before.name}/kernel"
+                values[kernel] = folded[kernel] * scale
+            else:
+                values[f"{layer.name}/scale"] = scale
+            folded |= {name: value.astype(np.float32) for name, value in values.items()}
+    return folded
 
 
 def batch_sizes(largest_activation: int) -> list[int]:

@@ -56,7 +56,7 @@ class Program:
     def forward_function(self, shapes: Mapping[str, Shape], dtype: str) -> Any:
         """Return the compiled prediction for pixels of a dtype; see `trace_forward`."""
         return self._function(
-            ("forward", dtype, *shapes), lambda: trace_forward(self.architecture, shapes, dtype)
+            ("forward", dtype), lambda: trace_forward(self.architecture, shapes, dtype)
         )
 
     @contextmanager
