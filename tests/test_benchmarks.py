@@ -69,7 +69,7 @@ def test_tables(load):
     report = load("_report")
     lines = report.tables(report.Report(results())).splitlines()
     epoch = "| one epoch of 10,000 images |"
-    assert f"{epoch} 5.00 s | 2.50 s (0.50) | 9.50 s (1.90) |" in lines
+    assert f"{epoch} 5.00 s | 2.50 s (0.500) | 9.50 s (1.90) |" in lines
     assert f"{epoch} Keras | 9.50 s | 9.00 s to 10.0 s | 2 | 1.90 | 1.96 |" in lines
     assert f"{epoch} fashioncnn, float32 | 149 | 250 (float32, second convolution) | 60% |" in lines
     assert "| 56 x 56 pixels | 56.0 ms |" in lines

@@ -150,8 +150,12 @@ class Keras(Library):
         return model
 
     def ready_to_fit(self, X: Any, y: Any) -> Callable[[], Any]:
-        """Trace the training step first, by training the same model on two batches."""
-        model = self.fit(X[: 2 * BATCH_SIZE], y[: 2 * BATCH_SIZE])
+        """Trace the training step first, by training the same model on few batches.
+
+        The last one is as large as that of all images: Keras traces anew where one is smaller.
+        """
+        n_images = 2 * BATCH_SIZE + len(X) % BATCH_SIZE
+        model = self.fit(X[:n_images], y[:n_images])
         return lambda: model.fit(X, y, batch_size=BATCH_SIZE, verbose=0)
 
     def predict(self, model: Any, X: Any) -> Any:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Medians, spread and ratios of what was measured, and the tables that show them."""
 
+import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def paired_ratio(values: list[float], ours: list[float]) -> float:
 
 def three_digits(value: float) -> str:
     """Write a number with three significant digits, or all before the point."""
-    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 2
     return f"{value:,.{digits}f}"
 
 

@@ -127,7 +127,6 @@ TASKS: dict[str, Task] = {
         full=({"n_images": 60_000},),
         short=({"n_images": 2_000},),
         fresh=True,
-        most=3,
         measures=(("megabytes", ""),),
     ),
 }

@@ -29,7 +29,8 @@ class Worker:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
         if threads is not None:
             environment |= dict.fromkeys(
-                ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(threads)
+                ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"),
+                str(threads),
             )
         self.library = library
         self.process = subprocess.Popen(

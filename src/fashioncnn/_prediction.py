@@ -81,7 +81,7 @@ def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
     With pooling between the two, which a negative factor would turn around, it stays a factor of
     its own: "scale".
     """
-    folded = dict(weights)
+    folded = {name: weights[name] for name in architecture.weight_shapes}  # in the program's order
     for before, layer in pairwise(architecture.layers):
         if layer.kind != "BatchNormalization":
             continue

@@ -98,7 +98,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         How to reduce the last feature maps to one value per channel; None flattens them.
     conv_dropout : float or sequence of float, default=0.25
         The share of values dropped after each stack, one for all or one per stack, in [0, 1). It
-        is kept to a 131,072nd, and at least every 65,536th value remains.
+        is kept to a 131,072nd, and at least one value in 65,536 remains on average.
     dense_dropout : float, default=0.2
         The share of values dropped after each dense layer, in [0, 1).
     loss : {"categorical_crossentropy", "sparse_categorical_crossentropy"}, \
@@ -148,11 +148,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         values as they are. Scaling is part of the network: pass raw pixels.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         The arithmetic of training. "bfloat16" computes feature maps and the products of dense
-        layers with 8 significant bits, as in mixed precision [6]_: weights, their updates, the
-        statistics of batch normalisation and the loss stay float32, and so does prediction. "auto"
-        takes bfloat16 where the hardware computes in it, so that it is faster: a processor with
-        AVX512_BF16 or AMX under Linux, or a GPU of compute capability 8.0 or higher, and else
-        float32.
+        layers but the last with 8 significant bits, as in mixed precision [6]_: weights, their
+        updates, the statistics of batch normalisation and the loss stay float32, and so does
+        prediction. "auto" takes bfloat16 where the hardware computes in it, so that it is faster: a
+        processor with AVX512_BF16 or AMX under Linux, or a GPU of compute capability 8.0 or higher,
+        and else float32.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Keras callbacks, for each `fit` and `partial_fit`. They see a compiled Keras model that
         belongs to that call, of raw pixels and of probabilities like `model_`. What they do to its

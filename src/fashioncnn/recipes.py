@@ -22,5 +22,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 128,
         "validation_fraction": 0.3,
         "scaling": "unit",
+        "precision": "float32",
     },
 }
