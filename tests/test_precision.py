@@ -75,8 +75,24 @@ def test_auto_is_a_function_of_the_machine(machine, features, expected):
 def test_bfloat16_is_refused_where_onednn_may_not_compute_in_it(machine, isa):
     machine("avx512f avx512_bf16", isa=isa)
     assert training_precision("auto") == "float32"
-    match = f"ONEDNN_MAX_CPU_ISA={isa.upper()} keeps oneDNN from .* Unset it before Python starts"
+    match = f"ONEDNN_MAX_CPU_ISA={isa} keeps oneDNN from .* Unset it before Python starts"
     with pytest.raises(ValueError, match=match):
+        training_precision("bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"onednn": "0"}, "the environment variable TF_ENABLE_ONEDNN_OPTS=0 keeps TensorFlow"),
+        ({"isa": "AVX512_CORE"}, "the environment variable ONEDNN_MAX_CPU_ISA=AVX512_CORE keeps"),
+    ],
+)
+def test_a_warning_names_the_setting_that_is_its_cause(machine, settings, cause):
+    machine("avx512f avx512_bf16", **settings)
+    with pytest.warns(UserWarning, match=f"precision='bfloat16', but {cause}"):
+        assert training_precision("bfloat16") == "bfloat16"
+    machine("avx512f", **settings)
+    with pytest.warns(UserWarning, match="no processor is found that computes in it"):
         training_precision("bfloat16")
 
 

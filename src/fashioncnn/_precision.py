@@ -9,9 +9,10 @@ from fashioncnn._backend import tf
 from fashioncnn._warnings import warn_user
 
 _CPU_FEATURES = {"amx_bf16", "avx512_bf16"}
-# Of what ONEDNN_MAX_CPU_ISA may be: those with bfloat16 in hardware, and those without it at all.
-_BFLOAT16_LIMITS = re.compile("BF16|FP16|AMX|AVX10|ALL|DEFAULT")
-_NO_BFLOAT16_LIMITS = re.compile("SSE41|AVX|AVX2.*")
+_ONEDNN_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+# Of their values: those with bfloat16 in hardware, and those without it at all.
+_WITH_BFLOAT16 = re.compile("BF16|FP16|AMX|AVX10|ALL|DEFAULT")
+_WITHOUT_BFLOAT16 = re.compile("SSE41|AVX|AVX2.*")
 _GPU_CAPABILITY = (8, 0)  # of NVIDIA's Ampere, the first with bfloat16
 
 
@@ -36,9 +37,8 @@ def training_precision(precision: str) -> str:
     if not has_bfloat16:
         _refuse_limits()
         warn_user(
-            "precision='bfloat16', but TensorFlow finds no processor here that computes in it "
-            "(with AVX512_BF16 or AMX, as Linux reports it, or a GPU of compute capability 8.0 or "
-            "higher), so training may be many times slower. Use precision='auto' or 'float32'."
+            f"precision='bfloat16', but {_cause()}, so training may be many times slower. Use "
+            "precision='auto' or 'float32'."
         )
     return precision
 
@@ -48,28 +48,38 @@ def _has_bfloat16() -> bool:
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(each.get("compute_capability", (0, 0)) >= _GPU_CAPABILITY for each in details)
-    may_use = not _is_onednn_off() and all(map(_BFLOAT16_LIMITS.search, _onednn_limits().values()))
-    return may_use and not _CPU_FEATURES.isdisjoint(_cpu_flags())
+    return _is_capable() and not _limits()
 
 
-def _is_onednn_off() -> bool:
-    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false")
+def _is_capable() -> bool:
+    """Say whether the processor computes in bfloat16, whatever the user has set."""
+    return not _CPU_FEATURES.isdisjoint(_cpu_flags())
 
 
-def _onednn_limits() -> dict[str, str]:
-    """Return by what the user keeps oneDNN from what the processor has."""
-    names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-    return {name: os.environ[name].upper() for name in names if name in os.environ}
+def _limits() -> dict[str, str]:
+    """Return the environment variables by which the user keeps TensorFlow from bfloat16."""
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false"):
+        return {"TF_ENABLE_ONEDNN_OPTS": os.environ["TF_ENABLE_ONEDNN_OPTS"]}
+    values = {name: os.environ.get(name, "ALL") for name in _ONEDNN_LIMITS}
+    return {name: v for name, v in values.items() if not _WITH_BFLOAT16.search(v.upper())}
+
+
+def _cause() -> str:
+    if _is_capable() and _limits():
+        settings = " and ".join(f"{name}={value}" for name, value in _limits().items())
+        return f"the environment variable {settings} keeps TensorFlow from its hardware"
+    return (
+        "no processor is found that computes in it (with AVX512_BF16 or AMX, as Linux reports it, "
+        "or a GPU of compute capability 8.0 or higher)"
+    )
 
 
 def _refuse_limits() -> None:
     """Refuse to let TensorFlow give oneDNN what it does not know, by the processor's features."""
-    if _is_onednn_off() or "avx512f" not in _cpu_flags():
-        return
-    for name, limit in _onednn_limits().items():
-        if _NO_BFLOAT16_LIMITS.fullmatch(limit):
+    for name, value in _limits().items():
+        if _WITHOUT_BFLOAT16.fullmatch(value.upper()) and "avx512f" in _cpu_flags():
             raise ValueError(
-                f"precision='bfloat16', but the environment variable {name}={limit} keeps oneDNN "
+                f"precision='bfloat16', but the environment variable {name}={value} keeps oneDNN "
                 "from computing in it. Unset it before Python starts, or use precision='auto' or "
                 "'float32'."
             )
