@@ -252,7 +252,7 @@ def test_dropout_differs_from_step_to_step_and_layer_to_layer():
     weights["predictions/kernel"][:] = 1
 
     def n_kept(seed, step):
-        training = Training(seed, step, 1)
+        training = Training(seed, step, 1, "float32")
         logits, *_ = train_network(architecture, weights, tf.ones((1, 40, 40, 1)), training)
         return round(float(logits[0, 0]) / 2)
 

@@ -89,12 +89,14 @@ def as_tensor(array: np.ndarray) -> Any:
     return tf.raw_ops.Identity(input=array)
 
 
-def copied_as_tensor(array: np.ndarray) -> Any:
-    """Return an array as a tensor that owns its values, after one copy."""
-    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+def copied_as_tensor(array: np.ndarray, dtype: np.dtype) -> Any:
+    """Return an array, cast, as a tensor that owns its values, after one copy."""
+    n_bytes = array.size * dtype.itemsize
+    memory = np.empty(n_bytes + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
+    copy = memory[start : start + n_bytes].view(dtype).reshape(array.shape)
+    with np.errstate(under="ignore"):
+        copy[...] = array
     return as_tensor(copy)
 
 

@@ -286,17 +286,17 @@ def _inputs(
 
 def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndarray]]:
     """Turn row numbers into tensors and the positions of the rows in them."""
-    if images.pixels.size * network_dtype(images.pixels.dtype).itemsize > _RESIDENT_BYTES:
-        return lambda rows: (_tensors(as_tensor, images, rows), np.arange(len(rows)))
-    tensors = _tensors(copied_as_tensor, images)  # which no one else can change
-    return lambda rows: (tensors, rows)
+    dtypes = network_dtype(images.pixels.dtype), images.codes.dtype, images.weights.dtype
+    if images.pixels.size * dtypes[0].itemsize <= _RESIDENT_BYTES:
+        tensors = tuple(map(copied_as_tensor, images, dtypes))  # which no one else can change
+        return lambda rows: (tensors, rows)
 
+    def block(rows: np.ndarray) -> tuple[Sequence[Any], np.ndarray]:
+        pixels, *others = (array[rows] for array in images)
+        arrays = as_network_input(pixels), *others
+        return tuple(map(as_tensor, arrays)), np.arange(len(rows))
 
-def _tensors(
-    convert: Callable[[np.ndarray], Any], images: Images, rows: Any = slice(None)
-) -> tuple[Any, ...]:
-    pixels, *others = (array[rows] for array in images)
-    return tuple(convert(array) for array in (as_network_input(pixels), *others))
+    return block
 
 
 def _run_epoch(
