@@ -471,7 +471,7 @@ def test_weight_k_is_k_copies_in_loss_and_gradient(data, network, seed, n_rows, 
         values = {name: tf.constant(value) for name, value in weights.items()}
         with tf.GradientTape() as tape:
             tape.watch(values)
-            training = Training(0, 0, len(rows))
+            training = Training(0, 0, len(rows), "float32")
             logits, _, sums = train_network(architecture, values, images[rows], training)
             losses = cross_entropy(logits, codes[rows], label_smoothing)
             loss = tf.reduce_sum(losses * shares)

@@ -108,7 +108,7 @@ def test_weight_k_equals_k_copies_in_loss_and_gradient():
         values = {name: tf.constant(value) for name, value in weights.items()}
         with tf.GradientTape() as tape:
             tape.watch(list(values.values()))
-            training = Training(0, 0, len(images))
+            training = Training(0, 0, len(images), "float32")
             logits, _, sums = train_network(architecture, values, tf.constant(images), training)
             losses = cross_entropy(logits, tf.constant(codes), 0.1)
             loss = tf.reduce_sum(losses * row_weights) / row_weights.sum()
