@@ -74,14 +74,14 @@ class Session:
         """Time an epoch, data made and code traced before."""
         precision = getattr(self.model(size), "precision_", "float32")
         fit = self.library.ready_to_fit(*self.images(n_images, size))
-        return {"precision": precision, "seconds": seconds(fit)}
+        return {"precision": precision, "seconds": self.library.seconds(fit)}
 
     def repeated_fit(self, n_images: int) -> Results:
         """Time a fit from building the model on, where there was one before."""
         self.model()
         X, y = self.images(n_images)
         self.library.fit(X, y)
-        return {"seconds": seconds(lambda: self.library.fit(X, y))}
+        return {"seconds": self.library.seconds(lambda: self.library.fit(X, y))}
 
     def predict_one(self, n_calls: int) -> Results:
         """Time predictions of one image each, and return their median."""
@@ -89,7 +89,7 @@ class Session:
         X, _ = self.images(n_calls + 1, part="test")
         self.library.predict(model, X[:1])
         times = [
-            seconds(lambda x=X[i : i + 1]: self.library.predict(model, x))
+            self.library.seconds(lambda x=X[i : i + 1]: self.library.predict(model, x))
             for i in range(1, n_calls + 1)
         ]
         return {"seconds": statistics.median(times)}
@@ -99,7 +99,7 @@ class Session:
         model = self.model()
         X, _ = self.images(n_images, part="test")
         self.library.predict(model, X)
-        return {"seconds": seconds(lambda: self.library.predict(model, X))}
+        return {"seconds": self.library.seconds(lambda: self.library.predict(model, X))}
 
     def grid_search(self, n_images: int, n_jobs: int) -> Results:
         """Time a search of four candidates with three folds, in processes that are ready."""
