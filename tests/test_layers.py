@@ -16,7 +16,6 @@ from fashioncnn._layers import (
     _drop,
     _Run,
     apply_network,
-    gradients_of,
     train_network,
 )
 from fashioncnn._network import build_network, set_weights, weight_name
@@ -73,19 +72,16 @@ def our_step(*args, **settings):
 def traced_step(architecture, weights, images, targets, n_real=None, precision="float32", seed=0):
     n_real = len(images) if n_real is None else n_real
     tensors = {name: tf.constant(value) for name, value in weights.items()}
-    trainable = {name: value for name, value in tensors.items() if "/moving_" not in name}
+
+    def loss_of(logits):
+        losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        return tf.reduce_sum(losses[:n_real])
 
     @tf.function(autograph=False)
     def step():
-        with tf.GradientTape() as tape:
-            tape.watch(trainable)
-            training = Training(seed, 0, tf.constant(n_real), precision)
-            logits, moving, sums = train_network(
-                architecture, tensors, tf.constant(images), training
-            )
-            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            loss = tf.reduce_sum(losses[:n_real]) / n_real
-        return logits, gradients_of(loss, tape, trainable, sums), moving
+        training = Training(seed, 0, tf.constant(n_real), precision)
+        trained = train_network(architecture, tensors, tf.constant(images), training, loss_of)
+        return trained.logits, trained.gradients, trained.statistics
 
     return step.get_concrete_function()
 

@@ -253,7 +253,8 @@ def test_dropout_differs_from_step_to_step_and_layer_to_layer():
 
     def n_kept(seed, step):
         training = Training(seed, step, 1, "float32")
-        logits, *_ = train_network(architecture, weights, tf.ones((1, 40, 40, 1)), training)
+        pixels = tf.ones((1, 40, 40, 1))
+        logits, *_ = train_network(architecture, weights, pixels, training, tf.reduce_sum)
         return round(float(logits[0, 0]) / 2)
 
     kept = [n_kept(seed, step) for seed in (1, 2) for step in range(20)]

@@ -8,8 +8,9 @@ normalisation is folded. The stock layers of `build_network` are what both must 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from fashioncnn._architecture import Architecture, Layer
 from fashioncnn._backend import keras, tf
@@ -44,11 +45,21 @@ class Training(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a network gives that runs in training."""
+    """What comes of a network that runs in training."""
 
     logits: Any  # (n, n_classes), float32
+    loss: Any  # the sum over the rows that count
+    gradients: Tensors  # of the mean loss, for each trainable weight, float32
     statistics: Tensors  # the new values of moving means and variances, by their names
-    sums: Tensors  # by the name of each bias, what it has been added to, with the bias
+
+
+class _Joint(NamedTuple):
+    """A bias, at which the tape is cut: gradients pass it as we say."""
+
+    bias: str
+    before: Any  # what the bias is added to
+    after: Any  # what the network goes on with
+    back: Callable[[Any], tuple[Any, Any]]  # from the gradient after, those of the sum and before
 
 
 @dataclass
@@ -57,9 +68,10 @@ class _Run:
 
     architecture: Architecture
     weights: Tensors
-    training: Training | None
+    training: Training | None = None
+    tape: Any = None
     statistics: dict[str, Any] = field(default_factory=dict)
-    sums: dict[str, Any] = field(default_factory=dict)
+    joints: list[_Joint] = field(default_factory=list)
     scale: float = 1.0  # by which the values so far are yet to be multiplied
 
     def weight(self, layer: Layer, variable: str) -> Any:
@@ -70,11 +82,21 @@ class _Run:
         scale, self.scale = self.scale, 1.0
         return values if scale == 1 else values * scale
 
+    def join(self, layer: Layer, before: Any, after: Any, back: Any) -> Any:
+        """Let the tape go on after a layer's bias."""
+        self.tape.watch(after)
+        self.joints.append(_Joint(f"{layer.name}/bias", before, after, back))
+        return after
+
 
 def train_network(
-    architecture: Architecture, weights: Tensors, images: Any, training: Training
+    architecture: Architecture,
+    weights: Tensors,
+    images: Any,
+    training: Training,
+    loss_of: Callable[[Any], Any],
 ) -> Trained:
-    """Run a network as it is trained; `gradients_of` has the gradients.
+    """Run a network as it is trained, forward and backward.
 
     Parameters
     ----------
@@ -86,27 +108,40 @@ def train_network(
         Scaled pixels.
     training : Training
         What decides dropout, the rows that count, and the precision.
+    loss_of : callable
+        Turns logits into the sum of the losses of the rows that count.
 
     Returns
     -------
     trained : Trained
-        Logits, and what else there is to know.
+        The loss, its gradients, and what else there is to know.
     """
-    run = _Run(architecture, weights, training)
-    logits = _logits(run, tf.cast(images, training.precision))
-    return Trained(logits, run.statistics, run.sums)
+    trainable = {name: value for name, value in weights.items() if "/moving_" not in name}
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(trainable)
+        run = _Run(architecture, weights, training, tape)
+        logits = _logits(run, tf.cast(images, training.precision))
+        loss = loss_of(logits)
+        mean = loss / tf.cast(training.n_real, tf.float32)
+    return Trained(logits, loss, _gradients(run, mean, trainable), run.statistics)
 
 
-def gradients_of(loss: Any, tape: Any, weights: Tensors, sums: Tensors) -> Tensors:
-    """Return the gradient of each trainable weight, float32.
+def _gradients(run: _Run, loss: Any, trainable: Tensors) -> Tensors:
+    """Go back from one bias to the one before it.
 
-    That of a bias is a product of ones with the gradient of its sum. Left to the tape, TensorFlow
-    would fuse it with the gradient of the kernel before it, to one that takes nearly twice as long.
+    A bias has the product of ones with the gradient of its sum. Left to the tape, TensorFlow would
+    fuse it with the gradient of the kernel before it, to one that takes nearly twice as long.
     """
-    others = {name: value for name, value in weights.items() if name not in sums}
-    of_others, of_sums = tape.gradient(loss, (others, dict(sums)))
-    of_biases = {name: _sum_of_pixels(gradient) for name, gradient in of_sums.items()}
-    return {name: of_biases[name] if name in sums else of_others[name] for name in weights}
+    gradients: dict[str, Any] = {}
+    target, upstream = loss, None
+    for joint in reversed(run.joints):
+        found, of_after = run.tape.gradient(target, (trainable, joint.after), upstream)
+        of_sum, upstream = joint.back(of_after)
+        gradients |= {name: value for name, value in found.items() if value is not None}
+        gradients[joint.bias] = _sum_of_pixels(of_sum)
+        target = joint.before
+    found = run.tape.gradient(target, trainable, upstream)
+    return {name: gradients.get(name, value) for name, value in found.items()}
 
 
 def _sum_of_pixels(values: Any) -> Any:
@@ -117,35 +152,75 @@ def _sum_of_pixels(values: Any) -> Any:
 
 def apply_network(architecture: Architecture, weights: Tensors, images: Any) -> Any:
     """Run a network as it predicts, on weights of `folded_weights`; return the logits."""
-    return _logits(_Run(architecture, weights, None), images)
+    return _logits(_Run(architecture, weights), images)
 
 
 def _logits(run: _Run, tensor: Any) -> Any:
-    for operation, layer in _arranged(run.architecture.layers, run.training is not None):
-        tensor = operation(run, layer, tensor)
+    for layer, *others in _blocks(run.architecture.layers):
+        tensor = _OPERATIONS[layer.kind](run, layer, tensor)
+        if "bias" in layer.weights:
+            is_rectified = run.training is not None and layer.config["activation"] == "relu"
+            finish = _rectify if is_rectified else _finish
+            tensor = finish(run, layer, others, tensor)
     return tensor
 
 
-_Operation = Callable[[_Run, Layer, Any], Any]
+def _blocks(layers: tuple[Layer, ...]) -> Iterator[list[Layer]]:
+    """Divide the layers: one that has a bias takes along pooling and dropout that follow it."""
+    block = [layers[0]]
+    for layer in layers[1:]:
+        if "bias" in block[0].weights and layer.kind in ("MaxPooling2D", "Dropout"):
+            block.append(layer)
+        else:
+            yield block
+            block = [layer]
+    yield block
 
 
-def _arranged(layers: tuple[Layer, ...], in_training: bool) -> Iterator[tuple[_Operation, Layer]]:
-    """Yield the operations in order, each with the layer that it belongs to.
+def _finish(run: _Run, layer: Layer, others: list[Layer], tensor: Any) -> Any:
+    """Add the bias, activate, and run the other layers of the block.
 
-    In training, bias and activation of a convolution come after max pooling where they may, which
-    leaves them, and their gradients, a quarter of the pixels. In prediction TensorFlow makes them
-    part of the convolution.
+    In training, bias and activation come after max pooling where they may, which leaves them, and
+    their gradients, a quarter of the pixels. In prediction TensorFlow makes them part of the
+    convolution.
     """
-    waiting: list[tuple[_Operation, Layer]] = []
-    for layer, after in zip_longest(layers, layers[1:]):
-        yield _OPERATIONS[layer.kind], layer
-        if layer.kind == "Conv2D" and "bias" in layer.weights:
-            waiting = [(_add_bias, layer), (_activate, layer)]
-            is_monotone = layer.config["activation"] in _MONOTONE
-            if in_training and is_monotone and after.kind == "MaxPooling2D":
-                continue
-        yield from waiting
-        waiting = []
+    is_monotone = layer.config["activation"] in _MONOTONE
+    if run.training is not None and is_monotone and others and others[0].kind == "MaxPooling2D":
+        pooling, *others = others
+        tensor = _pool(run, pooling, tensor)
+    tensor = _activate(run, layer, _add_bias(run, layer, tensor))
+    for other in others:
+        tensor = _OPERATIONS[other.kind](run, other, tensor)
+    return tensor
+
+
+def _rectify(run: _Run, layer: Layer, others: list[Layer], tensor: Any) -> Any:
+    """Do what `_finish` does for ReLU in training, with the gradient in another order.
+
+    TensorFlow makes bias and ReLU part of the convolution. The gradient goes through dropout and
+    ReLU at once, as both let it through where a value is left, and only then through pooling.
+    """
+    with run.tape.stop_recording():
+        tensors = [tf.nn.relu(tf.nn.bias_add(tensor, _bias(run, layer, tensor)))]
+        for other in others:
+            tensors.append(_OPERATIONS[other.kind](run, other, tensors[-1]))
+
+    def back(gradient: Any) -> tuple[Any, Any]:
+        of_sum = tf.raw_ops.ReluGrad(gradients=gradient, features=tensors[-1])
+        if not others or others[0].kind != "MaxPooling2D":
+            return of_sum, of_sum
+        window = [1, *others[0].config["pool_size"], 1]
+        of_pixels = tf.raw_ops.MaxPoolGrad(
+            orig_input=tensors[0],
+            orig_output=tensors[1],
+            grad=of_sum,
+            ksize=window,
+            strides=window,
+            padding="VALID",
+        )
+        return of_sum, of_pixels
+
+    return run.join(layer, tensor, tensors[-1], back)
 
 
 def _convolve(run: _Run, layer: Layer, tensor: Any) -> Any:
@@ -159,10 +234,16 @@ def _pool(run: _Run, layer: Layer, tensor: Any) -> Any:
     return tf.nn.max_pool2d(tensor, window, strides=window, padding="VALID")
 
 
+def _bias(run: _Run, layer: Layer, tensor: Any) -> Any:
+    return tf.cast(run.weight(layer, "bias"), tensor.dtype)
+
+
 def _add_bias(run: _Run, layer: Layer, tensor: Any) -> Any:
-    bias = tf.stop_gradient(tf.cast(run.weight(layer, "bias"), tensor.dtype))
-    run.sums[f"{layer.name}/bias"] = total = tf.nn.bias_add(tensor, bias)
-    return total
+    if run.training is None:
+        return tf.nn.bias_add(tensor, _bias(run, layer, tensor))
+    with run.tape.stop_recording():
+        total = tf.nn.bias_add(tensor, _bias(run, layer, tensor))
+    return run.join(layer, tensor, total, lambda gradient: (gradient, gradient))
 
 
 def _activate(run: _Run, layer: Layer, tensor: Any) -> Any:
@@ -196,23 +277,30 @@ def _normalize(run: _Run, layer: Layer, tensor: Any) -> Any:
 def _drop(run: _Run, layer: Layer, tensor: Any) -> Any:
     """Drop values at random; the next convolution or dense layer makes up for it.
 
-    A byte for each value decides where the rate is a multiple of 1/256, else two bytes, which keep
-    the rate to 1/131,072.
+    As few bits decide for a value as its rate takes; 16 at most, which keep it to 1/131,072.
     """
     if run.training is None:
         return tensor
-    rate, dtype = layer.config["rate"], tf.uint8
-    if rate * 256 % 1:
-        dtype = tf.uint16
-    n_levels = 256**dtype.size
+    rate = layer.config["rate"]
+    n_bits = next((n for n in (1, 2, 4, 8) if rate * 2**n % 1 == 0), 16)
+    n_levels = 2**n_bits
     n_dropped = min(round(rate * n_levels), n_levels - 1)
     run.scale *= n_levels / (n_levels - n_dropped)
-    n_words = (tf.size(tensor) * dtype.size + 3) // 4
     words = tf.random.stateless_uniform(
-        (n_words,), _seed(run, layer), minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+        ((tf.size(tensor) * n_bits + 31) // 32,),
+        _seed(run, layer),
+        minval=None,
+        maxval=None,
+        dtype=tf.uint32,
+        alg="philox",
     )
-    draws = tf.reshape(tf.bitcast(words, dtype), [-1])[: tf.size(tensor)]
-    is_kept = tf.reshape(draws, tf.shape(tensor)) >= tf.constant(n_dropped, dtype)
+    dtype = tf.uint16 if n_bits == 16 else tf.uint8
+    draws = tf.reshape(tf.bitcast(words, dtype), (1, -1))
+    shifts = np.arange(0, 8 * dtype.size, n_bits)[:, None]  # of the draws within a byte
+    if len(shifts) > 1:
+        draws = tf.bitwise.bitwise_and(draws, tf.constant((n_levels - 1) << shifts, dtype))
+    is_kept = draws >= tf.constant(n_dropped << shifts, dtype)
+    is_kept = tf.reshape(tf.reshape(is_kept, [-1])[: tf.size(tensor)], tf.shape(tensor))
     return tensor * tf.cast(is_kept, tensor.dtype)
 
 
@@ -241,10 +329,10 @@ def _multiply(run: _Run, layer: Layer, tensor: Any) -> Any:
     precision = "float32" if is_last or run.training is None else run.training.precision
     kernel = tf.cast(run.weight(layer, "kernel"), precision)
     product = tf.cast(tf.matmul(tf.cast(tensor, precision), kernel), tf.float32)
-    return _activate(run, layer, _add_bias(run, layer, run.scaled(product)))
+    return run.scaled(product)
 
 
-_OPERATIONS: Mapping[str, _Operation] = {
+_OPERATIONS: Mapping[str, Callable[[_Run, Layer, Any], Any]] = {
     "Activation": _activate,
     "BatchNormalization": _normalize,
     "Conv2D": _convolve,

@@ -9,7 +9,7 @@ from typing import Any
 from fashioncnn._architecture import Architecture, Shape, Weights
 from fashioncnn._backend import tf
 from fashioncnn._checkpoint import Slots
-from fashioncnn._layers import Training, apply_network, gradients_of, train_network
+from fashioncnn._layers import Training, apply_network, train_network
 from fashioncnn._optimizers import Optimizer, decay_kernels
 
 
@@ -196,23 +196,21 @@ def _training_step(
 ) -> tuple[Any, Any]:
     """Take one step; return the batch's sum of weight times loss, and its number of hits."""
     pixels, codes, row_weights, is_real = batch
-    n_real = tf.reduce_sum(is_real)
+    n_real = tf.cast(tf.reduce_sum(is_real), tf.int32)
     dropout_step, optimizer_step = counts
-    training = Training(
-        settings["dropout_seed"], dropout_step, tf.cast(n_real, tf.int32), precision
-    )
+    training = Training(settings["dropout_seed"], dropout_step, n_real, precision)
     images = _scaled(pixels, settings["scale"], settings["offset"])
     values = {name: tf.convert_to_tensor(weight) for name, weight in state.weights.items()}
     for name, shape in architecture.weight_shapes.items():
         values[name].set_shape(shape)
-    trainable = {name: values[name] for name in state.slots}
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(trainable)
-        logits, statistics, sums = train_network(architecture, values, images, training)
-        losses = row_weights * cross_entropy(logits, codes, settings["label_smoothing"])
-        total = tf.reduce_sum(losses * is_real)
-        loss = total / n_real
-    gradients = gradients_of(loss, tape, trainable, sums)
+
+    def loss_of(logits: Any) -> Any:
+        losses = cross_entropy(logits, codes, settings["label_smoothing"])
+        return tf.reduce_sum(losses * row_weights * is_real)
+
+    logits, loss, gradients, statistics = train_network(
+        architecture, values, images, training, loss_of
+    )
     rate = settings["learning_rate"]
     decay_kernels(state.weights, rate * settings["weight_decay"])
     for name, slots in state.slots.items():
@@ -220,7 +218,7 @@ def _training_step(
     for name, value in statistics.items():
         state.weights[name].assign(value)
     hits = is_real * tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == codes, tf.float32)
-    return tf.cast(total, tf.float64), tf.cast(tf.reduce_sum(hits), tf.int32)
+    return tf.cast(loss, tf.float64), tf.cast(tf.reduce_sum(hits), tf.int32)
 
 
 def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:
