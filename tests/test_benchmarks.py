@@ -65,6 +65,21 @@ def test_ratios_of_medians_and_of_pairs(load):
     assert report.paired_ratio([2, 9, 4], [1, 3, 8]) == 2
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00"),
+        (0.4567, "0.457"),
+        (9.994, "9.99"),
+        (9.999, "10.0"),
+        (99.96, "100"),
+        (1234.5, "1,234"),
+    ],
+)
+def test_three_significant_digits(load, value, text):
+    assert load("_report").three_digits(value) == text
+
+
 def test_tables(load):
     report = load("_report")
     lines = report.tables(report.Report(results())).splitlines()

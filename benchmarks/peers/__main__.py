@@ -8,7 +8,8 @@ Each library has a process of its own, and one of them works at a time: in every
 case is measured with one library after the other, beginning with another one each time. A library
 that is not installed is left out. Results go to ``benchmarks/results/peers.json``, after each
 repetition; the tables made of them to ``peers.md`` beside it, and the chart to
-``docs/images/peers.svg``, or for another ``--output`` beside it, too.
+``docs/images/peers.svg``. Those of a run with other options go to ``build/peers.json``, with the
+tables and the chart beside it.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from _worker import Worker, Workers
 BENCHMARKS = Path(__file__).parent.parent
 RESULTS = BENCHMARKS / "results" / "peers.json"
 CHART = BENCHMARKS.parent / "docs" / "images" / "peers.svg"
+OTHER_RESULTS = BENCHMARKS.parent / "build" / "peers.json"
 PACKAGES = ("fashioncnn", "numpy", "scikit-learn", "keras", "tensorflow", "scikeras", "skorch")
 
 
@@ -154,10 +156,14 @@ def main() -> None:
     )
     parser.add_argument("--repetitions", type=int, help="default: 5, with --short 1")
     parser.add_argument("--short", action="store_true", help="little of everything, in two minutes")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file")
+    choices = parser.parse_args([])
+    parser.add_argument("--output", type=Path, help="the JSON file")
     parser.add_argument("--render", action="store_true", help="only draw what the file holds")
     parser.epilog = f"tasks: {', '.join(TASKS)}; libraries: {', '.join(LIBRARIES)}"
     args = parser.parse_args()
+    if args.output is None:
+        is_default = vars(choices).items() <= vars(args).items()
+        args.output = RESULTS if is_default else OTHER_RESULTS
     args.repetitions = args.repetitions or (1 if args.short else 5)
     if not args.render:
         run(args)

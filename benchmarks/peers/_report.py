@@ -89,7 +89,8 @@ def paired_ratio(values: list[float], ours: list[float]) -> float:
 
 def three_digits(value: float) -> str:
     """Write a number with three significant digits, or all before the point."""
-    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 2
+    rounded = abs(float(f"{value:.3g}"))  # which may have one digit more before the point
+    digits = max(0, 2 - math.floor(math.log10(rounded))) if rounded else 2
     return f"{value:,.{digits}f}"
 
 

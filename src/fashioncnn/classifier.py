@@ -100,7 +100,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The share of values dropped after each stack, one for all or one per stack, in [0, 1). It
         is kept to a 131,072nd, and at least one value in 65,536 remains on average.
     dense_dropout : float, default=0.2
-        The share of values dropped after each dense layer, in [0, 1).
+        The share of values dropped after each dense layer, in [0, 1), kept as `conv_dropout` is.
     loss : {"categorical_crossentropy", "sparse_categorical_crossentropy"}, \
             default="categorical_crossentropy"
         Both train the same network to the same result. It decides which labels `model_` expects
