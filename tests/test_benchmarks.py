@@ -12,7 +12,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PEERS = BENCHMARKS / "peers"
-SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS]
+SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS, PEERS / "step_profile.py"]
 PEAK = {"float32, matrix product": 200.0, "float32, second convolution": 250.0}
 
 
@@ -49,6 +49,41 @@ def results():
             measurements.append({**growth, "library": "fashioncnn", "results": {"seconds": size}})
     environment = {"processor": "of some kind", "cores": 2, "python": "3.11"}
     return {"environment": environment, "short": False, "measurements": measurements}
+
+
+def test_parts_of_a_step(load, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "2")  # which the module changes
+    profile = load("step_profile")
+    times = {
+        "while/Relu:_MklNativeFusedConv2D": 2,
+        "while/Relu_1:_MklNativeFusedConv2D": 20,
+        "while/Conv2DBackpropFilter:_MklNativeConv2DBackpropFilterWithBias": 30,
+        "while/Conv2DBackpropFilter_1:_MklNativeConv2DBackpropFilter": 4,
+        "while/Conv2DBackpropInput:_MklNativeConv2DBackpropInput": 40,
+        "while/MatMul:_MklMatMul": 5,
+        "while/Relu_2:_MklNativeFusedMatMul": 6,
+        "while/MaxPool2d:_MklNativeMaxPool": 7,
+        "while/MaxPoolGrad:_MklNativeMaxPoolGrad": 8,
+        "while/uniform:StatelessRandomUniformFullIntV2": 9,
+        "while/ResourceApplyAdam:ResourceApplyAdam": 10,
+        "call/adam_1/Sub:Sub": 11,
+        "while/Mul:Mul": 12,
+    }
+    parts = profile.parts_of_step(times)
+    assert {name: time * profile.N_STEPS for name, time in parts.items()} == pytest.approx(
+        {
+            "second convolution, forward": 20,
+            "second convolution, gradient of the filter": 30,
+            "second convolution, gradient of the input": 40,
+            "first convolution": 6,
+            "matrix products": 11,
+            "pooling, forward and backward": 15,
+            "random numbers of dropout": 9,
+            "Adam": 21,
+            "what goes value by value, and the rest": 12,
+            "whole step": 164,
+        }
+    )
 
 
 def test_operations_of_the_network(load):
