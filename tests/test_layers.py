@@ -51,10 +51,15 @@ def batch(architecture, n, seed=1):
     return images, np.eye(N_CLASSES, dtype=np.float32)[random.integers(0, N_CLASSES, n)]
 
 
-def stock_step(architecture, weights, images, targets):
-    """Return logits, gradients and moving statistics of a step with Keras' layers."""
+def stock_step(architecture, weights, images, targets, masks=None):
+    """Return logits, gradients and moving statistics of a step with Keras' layers.
+
+    Dropout multiplies by the given masks, if there are any.
+    """
     model = build_network(architecture)
     set_weights(model, weights)
+    for name, mask in (masks or {}).items():
+        model.get_layer(name).call = lambda values, mask=mask, **_: values * mask
     with tf.GradientTape() as tape:
         logits = model(images, training=True)
         loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
@@ -161,7 +166,7 @@ def test_folding_leaves_the_weights_alone():
 def test_pooling_comes_first_where_activations_never_fall(activation):
     values = np.linspace(-20, 20, 100_001).astype(np.float32)
     steps = np.diff(keras.activations.get(activation)(values))
-    assert (activation in _MONOTONE) == (steps.min() > -1e-6)
+    assert (activation in {*_MONOTONE, "relu"}) == (steps.min() > -1e-6)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +262,59 @@ def masks_of(rates, shape, seeds=(0,), steps=(0,)):
             for layer in layers:
                 masks[seed, step, layer.name] = _drop(run, layer, tf.ones(shape)).numpy()
     return masks
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"pool_size": 1},
+        {"padding": "same", "pool_size": ((2, 1), (1, 3)), "global_pooling": "max"},
+        {"batch_normalization": True},
+        {"activation": "tanh"},
+        {"activation": "gelu"},
+    ],
+    ids=lambda params: "-".join(map(str, params)) or "default",
+)
+def test_gradients_pass_dropout_as_in_stock_layers(params):
+    architecture = make((14, 13, 2), conv_dropout=(0.25, 0.1), dense_dropout=0.5, **params)
+    weights = weights_of(architecture)
+    (images, targets), n_real = batch(architecture, 12), 7
+    masks = {}
+    for layer in architecture.layers:
+        if layer.kind == "Dropout":
+            run = _Run(architecture, {}, Training(0, 0, n_real, "float32"))
+            mask = _drop(run, layer, tf.ones((12, *layer.output_shape)))
+            masks[layer.name] = mask[:n_real] * run.scale
+    assert len(masks) == 3
+    _, expected, _ = stock_step(architecture, weights, images[:n_real], targets[:n_real], masks)
+    _, gradients, _ = our_step(architecture, weights, images, targets, n_real)
+    assert_equal(gradients, expected)
+    _, gradients, _ = our_step(architecture, weights, images, targets, n_real, "bfloat16")
+    one, other = (
+        np.concatenate([np.ravel(each[name]) for name in expected])
+        for each in (gradients, expected)
+    )
+    assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.97
+
+
+@pytest.mark.parametrize(("rate", "n_bits"), [(0.5, 1), (0.25, 2), (0.2, 16)])
+def test_dropout_draws_enough_words_for_large_maps(rate, n_bits, monkeypatch):
+    """More values than there are of 16 bits in 2 GB; of a byte each here, and none is drawn."""
+
+    class Drawn(Exception):
+        pass
+
+    def draw(shape, *args, **kwargs):
+        raise Drawn(int(shape[0]))
+
+    architecture = make(conv_stacks=(2,), conv_dropout=rate)
+    (layer,) = (each for each in architecture.layers if each.kind == "Dropout")
+    values = tf.zeros(2**27 + 3, tf.bool)
+    monkeypatch.setattr(tf.random, "stateless_uniform", draw)
+    with pytest.raises(Drawn) as drawn:
+        _drop(_Run(architecture, {}, Training(0, 0, 1, "float32")), layer, values)
+    assert drawn.value.args == (2**27 * n_bits // 32 + (3 * n_bits + 31) // 32,)
 
 
 def test_every_seed_step_and_layer_has_a_mask_of_its_own():

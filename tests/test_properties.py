@@ -470,12 +470,13 @@ def test_weight_k_is_k_copies_in_loss_and_gradient(data, network, seed, n_rows, 
     def loss_and_gradients(rows, shares):
         values = {name: tf.constant(value) for name, value in weights.items()}
 
-        def mean_loss(logits):
-            return tf.reduce_sum(cross_entropy(logits, codes[rows], label_smoothing) * shares)
+        def loss_of(logits):
+            losses = cross_entropy(logits, codes[rows], label_smoothing)
+            return tf.reduce_sum(losses * shares * len(rows))
 
-        training = Training(0, 0, 1, "float32")
-        trained = train_network(architecture, values, images[rows], training, mean_loss)
-        return [trained.loss, *trained.gradients.values()]
+        training = Training(0, 0, len(rows), "float32")
+        trained = train_network(architecture, values, images[rows], training, loss_of)
+        return [trained.loss / len(rows), *trained.gradients.values()]
 
     weighted = loss_and_gradients(np.arange(n_rows), (copies / copies.sum()).astype(np.float32))
     rows = np.repeat(np.arange(n_rows), copies)

@@ -107,13 +107,13 @@ def test_weight_k_equals_k_copies_in_loss_and_gradient():
     def loss_and_gradient(images, codes, row_weights):
         values = {name: tf.constant(value) for name, value in weights.items()}
 
-        def mean_loss(logits):
+        def loss_of(logits):
             losses = cross_entropy(logits, tf.constant(codes), 0.1)
-            return tf.reduce_sum(losses * row_weights) / row_weights.sum()
+            return tf.reduce_sum(losses * row_weights) * len(images) / row_weights.sum()
 
-        training = Training(0, 0, 1, "float32")
-        trained = train_network(architecture, values, tf.constant(images), training, mean_loss)
-        return trained.loss.numpy(), [g.numpy() for g in trained.gradients.values()]
+        training = Training(0, 0, len(images), "float32")
+        trained = train_network(architecture, values, tf.constant(images), training, loss_of)
+        return trained.loss.numpy() / len(images), [g.numpy() for g in trained.gradients.values()]
 
     copies = np.repeat(np.arange(6), row_weights.astype(int))
     loss, gradients = loss_and_gradient(images, codes, row_weights)

@@ -17,14 +17,14 @@ from fashioncnn._backend import keras, tf
 
 Tensors = Mapping[str, Any]  # each weight's value by its name
 
-# They never fall, so the maximum of their values is the value of the maximum.
+# They never fall, so the maximum of their values is the value of the maximum. So is ReLU's, which
+# has an order of its own.
 _MONOTONE = frozenset(
     {
         "celu",
         "elu",
         "hard_sigmoid",
         "leaky_relu",
-        "relu",
         "relu6",
         "selu",
         "sigmoid",
@@ -130,7 +130,7 @@ def _gradients(run: _Run, loss: Any, trainable: Tensors) -> Tensors:
     """Go back from one bias to the one before it.
 
     A bias has the product of ones with the gradient of its sum. Left to the tape, TensorFlow would
-    fuse it with the gradient of the kernel before it, to one that takes nearly twice as long.
+    fuse it with the gradient of the kernel before it, to one that takes 1.3 to 1.7 times as long.
     """
     gradients: dict[str, Any] = {}
     target, upstream = loss, None
@@ -198,7 +198,8 @@ def _rectify(run: _Run, layer: Layer, others: list[Layer], tensor: Any) -> Any:
     """Do what `_finish` does for ReLU in training, with the gradient in another order.
 
     TensorFlow makes bias and ReLU part of the convolution. The gradient goes through dropout and
-    ReLU at once, as both let it through where a value is left, and only then through pooling.
+    ReLU at once, as both let it through unchanged where a value is left, and only then through
+    pooling, which comes before dropout.
     """
     with run.tape.stop_recording():
         tensors = [tf.nn.relu(tf.nn.bias_add(tensor, _bias(run, layer, tensor)))]
@@ -277,7 +278,8 @@ def _normalize(run: _Run, layer: Layer, tensor: Any) -> Any:
 def _drop(run: _Run, layer: Layer, tensor: Any) -> Any:
     """Drop values at random; the next convolution or dense layer makes up for it.
 
-    As few bits decide for a value as its rate takes; 16 at most, which keep it to 1/131,072.
+    What is left is not changed here, so that a gradient passes where the result is not zero. As few
+    bits decide for a value as its rate takes; 16 at most, which keep it to 1/131,072.
     """
     if run.training is None:
         return tensor
@@ -287,7 +289,7 @@ def _drop(run: _Run, layer: Layer, tensor: Any) -> Any:
     n_dropped = min(round(rate * n_levels), n_levels - 1)
     run.scale *= n_levels / (n_levels - n_dropped)
     words = tf.random.stateless_uniform(
-        ((tf.size(tensor) * n_bits + 31) // 32,),
+        (-(-tf.size(tensor) // (32 // n_bits)),),  # rounded up, and no larger number on the way
         _seed(run, layer),
         minval=None,
         maxval=None,
