@@ -156,13 +156,13 @@ def main() -> None:
     )
     parser.add_argument("--repetitions", type=int, help="default: 5, with --short 1")
     parser.add_argument("--short", action="store_true", help="little of everything, in two minutes")
-    choices = parser.parse_args([])
     parser.add_argument("--output", type=Path, help="the JSON file")
     parser.add_argument("--render", action="store_true", help="only draw what the file holds")
     parser.epilog = f"tasks: {', '.join(TASKS)}; libraries: {', '.join(LIBRARIES)}"
     args = parser.parse_args()
     if args.output is None:
-        is_default = vars(choices).items() <= vars(args).items()
+        options = ("tasks", "libraries", "repetitions", "short")
+        is_default = all(getattr(args, each) == parser.get_default(each) for each in options)
         args.output = RESULTS if is_default else OTHER_RESULTS
     args.repetitions = args.repetitions or (1 if args.short else 5)
     if not args.render:

@@ -60,6 +60,13 @@ def torch_network(size: int = 28) -> Any:
     )
 
 
+def seconds(call: Callable[[], object]) -> float:
+    """Time a call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
 class Library:
     """What each library does here. Its subclasses say how."""
 
@@ -92,15 +99,18 @@ class Library:
         """Predict the classes of images."""
         return model.predict(X)
 
-    def seconds(self, call: Callable[[], object]) -> float:
-        """Time a call that fits or predicts."""
-        started = time.perf_counter()
-        call()
-        return time.perf_counter() - started
+    def predict_one(self, model: Any, X: Any) -> Any:
+        """Predict the class of one image."""
+        return self.predict(model, X)
+
+    def times(self, call: Callable[[], object]) -> dict[str, float]:
+        """Time the work of a call that fits or predicts, and the call."""
+        elapsed = seconds(call)
+        return {"seconds": elapsed, "call seconds": elapsed}
 
 
 class KerasClock:
-    """Times Keras to the end of its work, not of its call.
+    """Times Keras to the end of its work, too, not only of its call.
 
     At its end a call of Keras stops the thread with which tf.data tunes the reading of batches.
     That sleeps twice as long each time, and where it is woken to stop before it is marked as
@@ -114,7 +124,7 @@ class KerasClock:
         import keras
 
         class End(keras.callbacks.Callback):
-            time = float("nan")
+            time: float | None = None
 
             def on_train_end(self, logs: Any = None) -> None:
                 self.time = time.perf_counter()
@@ -124,11 +134,13 @@ class KerasClock:
 
         return End()
 
-    def seconds(self, call: Callable[[], object]) -> float:
-        """Time a call up to the callback's note."""
+    def times(self, call: Callable[[], object]) -> dict[str, float]:
+        """Time a call up to the callback's note, and to its end."""
+        self.end.time = None
         started = time.perf_counter()
         call()
-        return self.end.time - started
+        ended = time.perf_counter()
+        return {"seconds": (self.end.time or ended) - started, "call seconds": ended - started}
 
 
 class Estimator(Library):
@@ -206,6 +218,10 @@ class Keras(KerasClock, Library):
         """Take the class of the highest probability."""
         scores = model.predict(X, batch_size=LARGE_BATCH_SIZE, verbose=0, callbacks=[self.end])
         return scores.argmax(axis=1)
+
+    def predict_one(self, model: Any, X: Any) -> Any:
+        """Call the model, as the documentation of `Model.predict` advises for small inputs."""
+        return model(X, training=False).numpy().argmax(axis=1)
 
 
 class SciKeras(KerasClock, Estimator):

@@ -16,18 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import _flops
-from _libraries import BATCH_SIZE, LIBRARIES, Estimator
+from _libraries import BATCH_SIZE, LIBRARIES, Estimator, seconds
 
 Results = dict[str, Any]  # numbers, and a word on them
 
 WARM_UP = 1_000  # images of the fit that predictions are made with
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Time a call."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def status_megabytes(name: str) -> float:
@@ -46,6 +39,7 @@ class Session:
     """
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self.library = LIBRARIES.get(name)
         self.models: dict[int, Any] = {}  # by the images' size
 
@@ -74,32 +68,32 @@ class Session:
         """Time an epoch, data made and code traced before."""
         precision = getattr(self.model(size), "precision_", "float32")
         fit = self.library.ready_to_fit(*self.images(n_images, size))
-        return {"precision": precision, "seconds": self.library.seconds(fit)}
+        return {"precision": precision, **self.library.times(fit)}
 
     def repeated_fit(self, n_images: int) -> Results:
         """Time a fit from building the model on, where there was one before."""
         self.model()
         X, y = self.images(n_images)
         self.library.fit(X, y)
-        return {"seconds": self.library.seconds(lambda: self.library.fit(X, y))}
+        return self.library.times(lambda: self.library.fit(X, y))
 
     def predict_one(self, n_calls: int) -> Results:
         """Time predictions of one image each, and return their median."""
         model = self.model()
         X, _ = self.images(n_calls + 1, part="test")
-        self.library.predict(model, X[:1])
+        self.library.predict_one(model, X[:1])
         times = [
-            self.library.seconds(lambda x=X[i : i + 1]: self.library.predict(model, x))
+            self.library.times(lambda x=X[i : i + 1]: self.library.predict_one(model, x))
             for i in range(1, n_calls + 1)
         ]
-        return {"seconds": statistics.median(times)}
+        return {name: statistics.median(time[name] for time in times) for name in times[0]}
 
     def predict_many(self, n_images: int) -> Results:
         """Time the prediction of many images, which were predicted before."""
         model = self.model()
         X, _ = self.images(n_images, part="test")
         self.library.predict(model, X)
-        return {"seconds": self.library.seconds(lambda: self.library.predict(model, X))}
+        return self.library.times(lambda: self.library.predict(model, X))
 
     def grid_search(self, n_images: int, n_jobs: int) -> Results:
         """Time a search of four candidates with three folds, in processes that are ready."""
@@ -115,7 +109,7 @@ class Session:
         )
         X, y = self.images(n_images)
         if n_jobs > 1:
-            Parallel(n_jobs)(delayed(load_and_wait)(library) for _ in range(n_jobs))
+            Parallel(n_jobs)(delayed(load_and_wait)(self.name) for _ in range(n_jobs))
         elapsed = seconds(lambda: search.fit(X, y))
         if n_jobs > 1:
             get_reusable_executor().shutdown(wait=True)
@@ -177,8 +171,8 @@ def fastest(call: Callable[[], object], n_calls: int = 20) -> float:
     return min(seconds(call) for _ in range(n_calls))
 
 
-def load_and_wait(library: Any) -> int:
+def load_and_wait(library: str) -> int:
     """Import a library, and wait so long that each process of a pool is given one such call."""
-    library.load()
+    LIBRARIES[library].load()
     time.sleep(1)
     return os.getpid()

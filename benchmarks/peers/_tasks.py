@@ -46,6 +46,8 @@ class Task:
     measures: tuple[tuple[str, str], ...] = (("seconds", ""),)
 
 
+_WORK_AND_CALL = (("seconds", ""), ("call seconds", ", to the end of the call"))
+
 TASKS: dict[str, Task] = {
     "fit": Task(
         "one epoch of {n_images:,} images",
@@ -53,6 +55,7 @@ TASKS: dict[str, Task] = {
         (*_OURS, "keras", "scikeras", "skorch", *_OTHERS, CORES),
         full=({"n_images": 42_000},),
         short=({"n_images": 2_000},),
+        measures=_WORK_AND_CALL,
     ),
     "predict_one": Task(
         "predict one image",
@@ -60,6 +63,7 @@ TASKS: dict[str, Task] = {
         (*_NETWORKS, *_OTHERS),
         full=({"n_calls": 300},),
         short=({"n_calls": 30},),
+        measures=_WORK_AND_CALL,
     ),
     "predict_many": Task(
         "predict {n_images:,} images",
@@ -67,6 +71,7 @@ TASKS: dict[str, Task] = {
         (*_NETWORKS, *_OTHERS, CORES),
         full=({"n_images": 10_000},),
         short=({"n_images": 2_000},),
+        measures=_WORK_AND_CALL,
     ),
     "repeated_fit": Task(
         "another fit of {n_images} images",
@@ -74,6 +79,7 @@ TASKS: dict[str, Task] = {
         _NETWORKS,
         full=({"n_images": 256},),
         short=({"n_images": 256},),
+        measures=_WORK_AND_CALL,
     ),
     "grid_search": Task(
         "grid search, {n_images} images, n_jobs={n_jobs}",
