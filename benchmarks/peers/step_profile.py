@@ -5,9 +5,9 @@
 
 trains the article's network in batches of 128 images under TensorFlow's profiler, which notes how
 long each operation takes. They run one after the other, each on all threads, so that no time counts
-twice; in a training of everyday two may run at once. Rounds alternate between the libraries.
-Beside them the second convolution's three operations run alone, which is as fast as a step can make
-them. Writes medians of all rounds to ``benchmarks/results/step_profile.md``.
+twice; outside this script two may run at once. Beside them the second convolution's three
+operations run alone. Rounds go from one to the next, on a machine that should do nothing else.
+Writes medians of all rounds to ``benchmarks/results/step_profile.md``.
 """
 
 import argparse
@@ -99,11 +99,8 @@ def convolution_alone(precision: str) -> Callable[[], object]:
 
     @tf.function
     def operations(images: Any, kernel: Any, gradient: Any) -> list[Any]:
-        def convolve(images: Any, kernel: Any) -> Any:
-            return tf.nn.conv2d(images, kernel, 1, "VALID")
-
         return [
-            convolve(images, kernel),
+            tf.nn.conv2d(images, kernel, 1, "VALID"),
             tf.raw_ops.Conv2DBackpropFilter(
                 input=images,
                 filter_sizes=kernel.shape,
