@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,32 @@ def test_ratios_of_medians_and_of_pairs(load):
 )
 def test_three_significant_digits(load, value, text):
     assert load("_report").three_digits(value) == text
+
+
+def test_keras_is_timed_to_the_end_of_its_work_and_of_the_call(load):
+    library = load("_libraries").Keras()
+
+    def work_and_wait():
+        library.end.on_predict_end()
+        time.sleep(0.05)
+
+    times = library.times(work_and_wait)
+    assert times["call seconds"] >= times["seconds"] + 0.05
+    times = library.times(lambda: None)  # which notes nothing
+    assert times["call seconds"] == times["seconds"]
+
+
+def test_what_only_some_have_measured_has_a_row(load):
+    report = load("_report")
+    some = results()
+    for record in some["measurements"]:
+        if record["library"] == "keras":
+            record["results"]["call seconds"] = 20
+    lines = report.tables(report.Report(some)).splitlines()
+    epoch = "| one epoch of 10,000 images, to the end of the call |"
+    assert f"{epoch} - | - | 20.0 s |" in lines
+    assert f"{epoch} Keras | 20.0 s | 20.0 s to 20.0 s | 2 | - | - |" in lines
+    assert not any("to the end" in line for line in report.tables(report.Report(results())))
 
 
 def test_tables(load):
