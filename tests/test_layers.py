@@ -298,9 +298,11 @@ def test_gradients_pass_dropout_as_in_stock_layers(params):
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.97
 
 
-@pytest.mark.parametrize(("rate", "n_bits"), [(0.5, 1), (0.25, 2), (0.2, 16)])
-def test_dropout_draws_enough_words_for_large_maps(rate, n_bits, monkeypatch):
-    """More values than there are of 16 bits in 2 GB; of a byte each here, and none is drawn."""
+@pytest.mark.parametrize(
+    ("rate", "n_values", "n_words"), [(0.5, 33, 2), (0.25, 33, 3), (0.2, 2**27 + 3, 2**26 + 2)]
+)
+def test_dropout_draws_as_many_words_as_its_bits_take(rate, n_values, n_words, monkeypatch):
+    """Also where there are more bits than an int32 counts; none is drawn here."""
 
     class Drawn(Exception):
         pass
@@ -310,11 +312,11 @@ def test_dropout_draws_enough_words_for_large_maps(rate, n_bits, monkeypatch):
 
     architecture = make(conv_stacks=(2,), conv_dropout=rate)
     (layer,) = (each for each in architecture.layers if each.kind == "Dropout")
-    values = tf.zeros(2**27 + 3, tf.bool)
+    values = tf.zeros(n_values, tf.bool)
     monkeypatch.setattr(tf.random, "stateless_uniform", draw)
     with pytest.raises(Drawn) as drawn:
         _drop(_Run(architecture, {}, Training(0, 0, 1, "float32")), layer, values)
-    assert drawn.value.args == (2**27 * n_bits // 32 + (3 * n_bits + 31) // 32,)
+    assert drawn.value.args == (n_words,)
 
 
 def test_every_seed_step_and_layer_has_a_mask_of_its_own():

@@ -55,9 +55,8 @@ class Report:
     def values(
         self, task: str, library: str, case: dict[str, Any], measure: str = "seconds"
     ) -> list[float]:
-        """Return one of the results, of all repetitions that have it."""
-        records = self.records(task, library, case)
-        return [results[measure] for results in records if measure in results]
+        """Return one of the results, of all repetitions."""
+        return [results[measure] for results in self.records(task, library, case)]
 
     def best(self, task: str, library: str, measure: str = "seconds") -> list[float]:
         """Return the values of the case with the least median, none if there are none."""
@@ -109,8 +108,7 @@ def quantities(report: Report) -> Iterator[tuple[str, str, dict[str, Any], str]]
     for name, task in TASKS.items():
         for case in report.cases(name) if name not in GROWTH else []:
             for measure, addition in task.measures:
-                if any(report.values(name, each, case, measure) for each in report.libraries(name)):
-                    yield task.title.format(**case) + addition, name, case, measure
+                yield task.title.format(**case) + addition, name, case, measure
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -204,8 +202,6 @@ def spread(report: Report) -> str:
         ours = report.values(task, OURS, case, measure)
         for library in report.libraries(task):
             values = report.values(task, library, case, measure)
-            if not values:
-                continue
             ratios = [_NONE] * 2
             if ours and library != OURS:
                 ratios = [three_digits(f(values, ours)) for f in (ratio, paired_ratio)]
