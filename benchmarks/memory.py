@@ -12,16 +12,17 @@ them when it next collects garbage: before each reading of architectures it is m
 
 Then a small network is fitted to 60,000 images of bytes, and the script prints how far memory
 rises above theirs. The default network predicts images of 224 x 224 pixels in colour, 100 and four
-times as many, as bytes and as float64, which tells how far memory rises above what fit and images
-take. Last, the small network is fitted to a memory map, while the process may allocate some hundred
-MB more only.
+times as many, as bytes and as float64, which tells how far memory rises above images and network:
+each in a fresh process, for predictions may take what TensorFlow has kept of a fit. Last, the small
+network is fitted to a memory map, while the process may allocate some hundred MB more only.
 """
 
 import argparse
-import ctypes
 import gc
 import json
+import multiprocessing
 import os
+import pickle
 import re
 import resource
 import tempfile
@@ -110,22 +111,33 @@ def fit_under_a_limit(
         return {name: len(clf.history_["loss"])}
 
 
+def large_images(n_images: int) -> np.ndarray:
+    """Draw images of 224 x 224 pixels in colour."""
+    return np.random.default_rng(0).integers(0, 256, (n_images, 224, 224, 3), dtype=np.uint8)
+
+
+def rise_in_prediction(path: Path, n_images: int, dtype: str) -> float:
+    """Return how far memory rises above images and classifier, in a process that had no fit."""
+    clf, X = pickle.loads(path.read_bytes()), large_images(n_images).astype(dtype)
+    clf.predict(X[:1])
+    before = resident_megabytes()
+    return peak_megabytes(lambda: clf.predict(X)) - before
+
+
 def rises_with_large_images(n_images: int) -> dict[str, float]:
     """Predict some large images, and four times as many; leave out what the images take."""
-    X = np.random.default_rng(0).integers(0, 256, (4 * n_images, 224, 224, 3), dtype=np.uint8)
+    X = large_images(8)
     with warnings.catch_warnings(action="ignore"):  # of 99 million parameters
-        clf = FashionCNNClassifier(epochs=1, batch_size=8).fit(X[:8], np.arange(8) % 2)
-    clf.predict(X[:1])
-    rises = {}
-    for dtype in ("uint8", "float64"):
-        for n in (n_images, 4 * n_images):
-            images = X[:n].astype(dtype, copy=False)
-            gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)  # gives back what is free (glibc)
-            before = resident_megabytes()
-            peak = peak_megabytes(lambda images=images: clf.predict(images))
-            rises[f"MB at most for {n} large {dtype}"] = peak - before
-    return rises
+        clf = FashionCNNClassifier(epochs=1, batch_size=8).fit(X, np.arange(8) % 2)
+    fresh = multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1)
+    with tempfile.TemporaryDirectory() as folder, fresh:
+        path = Path(folder) / "classifier.pickle"
+        path.write_bytes(pickle.dumps(clf))
+        return {
+            f"MB at most for {n} large {dtype}": fresh.apply(rise_in_prediction, (path, n, dtype))
+            for dtype in ("uint8", "float64")
+            for n in (n_images, 4 * n_images)
+        }
 
 
 def main() -> None:
