@@ -251,6 +251,12 @@ def test_dropout_acts_before_convolutions_too():
     assert logits.numpy()[:, 0].mean() == pytest.approx(1, abs=5 / np.sqrt(64 * 1600))
 
 
+def mask_of(architecture, layer, shape, seed=0, step=0):
+    """Return which values a dropout layer keeps, and by what they are yet to be multiplied."""
+    run = _Run(architecture, {}, Training(seed, step, 1, "float32"))
+    return _drop(run, layer, tf.ones(shape)).numpy(), run.scale
+
+
 def masks_of(rates, shape, seeds=(0,), steps=(0,)):
     """Return which values each dropout layer keeps, by seed, step and layer."""
     architecture = make(conv_stacks=(2,) * len(rates), conv_dropout=tuple(rates))
@@ -258,9 +264,8 @@ def masks_of(rates, shape, seeds=(0,), steps=(0,)):
     masks = {}
     for seed in seeds:
         for step in steps:
-            run = _Run(architecture, {}, Training(seed, step, 1, "float32"))
             for layer in layers:
-                masks[seed, step, layer.name] = _drop(run, layer, tf.ones(shape)).numpy()
+                masks[seed, step, layer.name], _ = mask_of(architecture, layer, shape, seed, step)
     return masks
 
 
@@ -283,9 +288,8 @@ def test_gradients_pass_dropout_as_in_stock_layers(params):
     masks = {}
     for layer in architecture.layers:
         if layer.kind == "Dropout":
-            run = _Run(architecture, {}, Training(0, 0, n_real, "float32"))
-            mask = _drop(run, layer, tf.ones((12, *layer.output_shape)))
-            masks[layer.name] = mask[:n_real] * run.scale
+            mask, scale = mask_of(architecture, layer, (12, *layer.output_shape))
+            masks[layer.name] = mask[:n_real] * scale
     assert len(masks) == 3
     _, expected, _ = stock_step(architecture, weights, images[:n_real], targets[:n_real], masks)
     _, gradients, _ = our_step(architecture, weights, images, targets, n_real)

@@ -147,16 +147,12 @@ class Session:
         from fashioncnn._precision import training_precision
 
         precisions = dict.fromkeys(("float32", training_precision("auto")))
-        batch, n, size = 128, 2048, 24
-        cost = batch * _flops.convolution(*_flops.FILTERS, size)
+        n = 2048
         results = {}
         for precision in precisions:
-
-            def random(*shape: int, precision: str = precision) -> Any:
-                return tf.cast(tf.random.stateless_normal(shape, (0, 0)), precision)
-
-            a, b = random(n, n), random(n, n)
-            images, kernel = random(batch, size + 2, size + 2, 32), random(3, 3, 32, 64)
+            a, b = random_tensor(precision, n, n), random_tensor(precision, n, n)
+            images, kernel, result = second_convolution(precision)
+            cost = len(result) * _flops.convolution(*_flops.FILTERS, result.shape[1])
             product = fastest(lambda a=a, b=b: tf.matmul(a, b))
             convolution = fastest(lambda x=images, k=kernel: tf.nn.conv2d(x, k, 1, "VALID"))
             results |= {
@@ -164,6 +160,23 @@ class Session:
                 f"{precision}, second convolution": cost / convolution / 1e9,
             }
         return results
+
+
+def random_tensor(dtype: str, *shape: int) -> Any:
+    """Draw a tensor from the normal distribution."""
+    import tensorflow as tf
+
+    return tf.cast(tf.random.stateless_normal(shape, (0, 0)), dtype)
+
+
+def second_convolution(dtype: str) -> tuple[Any, Any, Any]:
+    """Draw a batch that goes into the second convolution, its kernel, and what comes out."""
+    n_in, n_out = _flops.FILTERS
+    return (
+        random_tensor(dtype, BATCH_SIZE, 26, 26, n_in),
+        random_tensor(dtype, _flops.KERNEL, _flops.KERNEL, n_in, n_out),
+        random_tensor(dtype, BATCH_SIZE, 24, 24, n_out),
+    )
 
 
 def fastest(call: Callable[[], object], n_calls: int = 20) -> float:

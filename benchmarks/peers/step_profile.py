@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on CPU 
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 from _libraries import BATCH_SIZE, LIBRARIES
-from _measure import Session
+from _measure import Session, second_convolution
 from _report import markdown
 
 RESULTS = Path(__file__).parent.parent / "results" / "step_profile.md"
@@ -92,10 +92,7 @@ def convolution_alone(precision: str) -> Callable[[], object]:
     """Make a call of the second convolution's three operations, N_STEPS times."""
     import tensorflow as tf
 
-    def random(*shape: int) -> Any:
-        return tf.cast(tf.random.stateless_normal(shape, (0, 0)), precision)
-
-    arrays = random(BATCH_SIZE, 26, 26, 32), random(3, 3, 32, 64), random(BATCH_SIZE, 24, 24, 64)
+    tensors = second_convolution(precision)
 
     @tf.function
     def operations(images: Any, kernel: Any, gradient: Any) -> list[Any]:
@@ -117,24 +114,24 @@ def convolution_alone(precision: str) -> Callable[[], object]:
             ),
         ]
 
-    return lambda: [operations(*arrays) for _ in range(N_STEPS)]
+    return lambda: [operations(*tensors) for _ in range(N_STEPS)]
 
 
 def main() -> None:
     """Measure all rounds, then write and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--output", type=Path, default=RESULTS)
     args = parser.parse_args()
 
-    calls, precisions = {}, {}
+    calls, precisions = {}, []
     for name in NAMES:
         session = Session(name)
-        precisions[name] = getattr(session.model(), "precision_", "float32")
+        precisions.append(getattr(session.model(), "precision_", "float32"))
         calls[LIBRARIES[name].label] = session.library.ready_to_fit(
             *session.images(N_STEPS * BATCH_SIZE)
         )
-    for precision in dict.fromkeys(precisions.values()):
+    for precision in dict.fromkeys(precisions):
         calls[f"{precision}, alone"] = convolution_alone(precision)
     for call in calls.values():
         call()
