@@ -5,8 +5,9 @@ import copy
 import os
 import re
 import sys
-import time
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process for each core
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # Without this, set before SciPy is imported, three of scikit-learn's checks skip silently.
 os.environ["SCIPY_ARRAY_API"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -17,11 +18,13 @@ import pytest
 
 from fashioncnn import FashionCNNClassifier
 
-# The same examples in every run, however slow the machine. Many others, new in each run, are tried
-# for --hypothesis-profile=thorough.
-hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
+# The same examples in every run, however slow the machine; more of them, and many others that are
+# new in each run, are tried for --hypothesis-profile=more and =thorough.
+same = {"derandomize": True, "deadline": None, "database": None}
+hypothesis.settings.register_profile("few", max_examples=25, **same)
+hypothesis.settings.register_profile("more", max_examples=100, **same)
 hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
-hypothesis.settings.load_profile("same")
+hypothesis.settings.load_profile("few")
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +66,8 @@ def fitted(images):
 def refused(small, fitted, monkeypatch):
     """Give a function that demands that a call is refused as bad input is to be.
 
-    The call is refused by this package or scikit-learn, before TensorFlow is needed, at once, and
-    leaves the classifier as it was, whether it has been fitted or not.
+    The call is refused by this package or scikit-learn, before TensorFlow is needed, and leaves the
+    classifier as it was, whether it has been fitted or not.
     """
 
     learned = ("classes_", "history_")
@@ -75,10 +78,8 @@ def refused(small, fitted, monkeypatch):
             clf = copy.copy(fitted).set_params(**params) if state == "fitted" else small(**params)
             before = dict(vars(clf))
             values = copy.deepcopy({name: before[name] for name in learned if name in before})
-            started = time.process_time()
             with pytest.raises(error) as caught:
                 call(clf)
-            assert time.process_time() - started < 1
             text = re.sub(r"\s+", " ", str(caught.value))
             assert re.search(message, text), f"{state}: {type(caught.value).__name__}: {text}"
             modules = {entry.frame.f_globals.get("__name__", "") for entry in caught.traceback}
