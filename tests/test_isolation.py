@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Nothing global is touched, nothing global is heeded, and a seed decides everything."""
 
+import importlib.util
 import os
 import random
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from fashioncnn import _checkpoint, _data, _program, _training
+from fashioncnn import FashionCNNClassifier, _backend, _checkpoint, _program
 
 
 def global_state(folder):
@@ -92,60 +93,81 @@ def test_seeds(images, small):
     assert (one.predict_proba(X) != other.predict_proba(X)).any()
 
 
-def test_a_seed_decides_every_kind_of_chance(images, small, monkeypatch):
-    drawn = []
+@pytest.mark.parametrize(
+    ("chance", "without"),
+    [
+        ("split", {"validation_fraction": None}),
+        ("initial", None),
+        ("order", None),
+        ("dropout", {"conv_dropout": 0, "dense_dropout": 0}),
+    ],
+)
+def test_a_seed_decides_every_kind_of_chance(images, small, monkeypatch, chance, without):
+    """Where one kind alone comes from another seed, the result is another, if there is any."""
 
-    def record(module, name, pick):
-        original = getattr(module, name)
+    def trained(**params):
+        clf = small(**{"epochs": 2, "validation_fraction": 0.2} | params).fit(*images)
+        return clf.predict_proba(images[0])
 
-        def recorder(*args):
-            drawn.append(pick(*args))
-            return original(*args)
-
-        monkeypatch.setattr(module, name, recorder)
-
-    record(_data, "split_rows", lambda *args: args[-1])
-    record(_checkpoint, "initial_weights", lambda _, seed: tuple(seed.generate_state(2)))
-    record(_training, "_compiled_steps", lambda *args: args[6].seeds.dropout)
-    record(_training, "_run_epoch", lambda _, order, *args: tuple(order[:9]))
-
-    def draws(random_state):
-        drawn.clear()
-        small(random_state=random_state, epochs=2, validation_fraction=0.2).fit(*images)
-        return list(drawn)
-
-    one, same, other = draws(0), draws(0), draws(1)
-    assert one == same
-    assert len(one) == 5
-    assert len({*one, *other}) == 10
+    before, before_without = trained(), without and trained(**without)
+    spawn_seeds = _checkpoint.spawn_seeds
+    other = {chance: getattr(spawn_seeds(1), chance)}
+    monkeypatch.setattr(
+        _checkpoint, "spawn_seeds", lambda seed: spawn_seeds(seed)._replace(**other)
+    )
+    assert (trained() != before).any()
+    if without:
+        np.testing.assert_array_equal(trained(**without), before_without)
 
 
-FIT_AND_HASH = """
-import hashlib, sys
+def test_every_epoch_has_an_order_of_its_own(images, small):
+    """Seen in the loss of the first batch, where the weights stay as they were."""
+    frozen = {"epochs": 3, "learning_rate": 1e-30, "conv_dropout": 0, "dense_dropout": 0}
+    losses = []
+
+    def note(batch, logs):
+        if batch == 0:
+            losses.append(logs["loss"])
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=note)
+    for _ in range(2):
+        small(callbacks=callback, **frozen).fit(*images)
+    assert losses[:3] == losses[3:]
+    assert len(set(losses)) == 3
+
+
+FIT_AND_SAVE = """
+import sys
 import numpy as np
 from fashioncnn import FashionCNNClassifier
 X, y = np.load("X.npy"), np.load("y.npy")
 clf = FashionCNNClassifier((4,), (8,), epochs=3, random_state=0, validation_fraction=0.2).fit(X, y)
-print(hashlib.sha256(clf.predict_proba(X).tobytes()).hexdigest(), clf.history_["loss"])
+np.save("probabilities.npy", clf.predict_proba(X))
+print(hash("a"), clf.history_["loss"])
 """
 
 
 def test_two_processes_give_the_same_bits(images, tmp_path):
-    np.save(tmp_path / "X.npy", images[0])
-    np.save(tmp_path / "y.npy", images[1])
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", FIT_AND_HASH],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    }
-    assert len(outputs) == 1
-    assert next(iter(outputs))
+    X, y = images
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    output = subprocess.run(
+        [sys.executable, "-c", FIT_AND_SAVE],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2",
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    clf = FashionCNNClassifier((4,), (8,), epochs=3, random_state=0, validation_fraction=0.2)
+    clf.fit(X, y)
+    np.testing.assert_array_equal(np.load(tmp_path / "probabilities.npy"), clf.predict_proba(X))
+    hashed, losses = output.split(maxsplit=1)
+    assert losses == f"{clf.history_['loss']}\n"
+    assert int(hashed) != hash("a")  # sets and dicts of the two have other orders
 
 
 @contextmanager
@@ -182,15 +204,42 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+# Together; each of them by itself is slow, and tells which it is.
+TOGETHER = {
+    "all of Keras": ["floatx", "data format", "dtype policy"],
+    "all of TensorFlow": [
+        "device",
+        "graph",
+        "gradient tape",
+        "variable creator",
+        "name scope",
+        "random seed",
+    ],
+    "eager functions": ["eager functions"],
+}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(pytest.param(names, id=kind) for kind, names in TOGETHER.items()),
+        *(
+            pytest.param([name], id=name, marks=pytest.mark.slow)
+            for name in SETTINGS
+            if name not in TOGETHER
+        ),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*eager.*:UserWarning")
-def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, name):
+def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, names):
     X, y = images
     clf = small(epochs=2, batch_normalization=True, validation_fraction=0.2)
     before = clf.fit(X, y).predict_proba(X)
     monkeypatch.setattr(_program, "_programs", type(_program._programs)())
     monkeypatch.setattr(_program, "_idle_states", type(_program._idle_states)())
-    with SETTINGS[name]():
+    with ExitStack() as settings:
+        for name in names:
+            settings.enter_context(SETTINGS[name]())
         inside = clf.fit(X, y).predict_proba(X)
         _program._idle_states.clear()  # and with them the variables of the trace
         in_cached_program = clf.fit(X, y).predict_proba(X)
@@ -201,7 +250,8 @@ def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, name):
     np.testing.assert_allclose(model.predict(X, verbose=0), before, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore")  # AutoGraph's, of what it can't read
+@pytest.mark.slow  # AutoGraph rewrites all that is called
+@pytest.mark.filterwarnings("ignore")  # its own, of what it can't read
 def test_fit_and_predict_within_a_function_that_is_traced(images, small):
     X, y = images
     clf, results = small(epochs=2), []
@@ -218,7 +268,18 @@ def test_fit_and_predict_within_a_function_that_is_traced(images, small):
 FIT = "from fashioncnn import *; FashionCNNClassifier().fit([[0] * 4] * 4, [0, 1] * 2)"
 
 
-@pytest.mark.parametrize("by_file", [False, True], ids=["variable", "file"])
+@pytest.mark.parametrize("name", ["torch", "jax", "openvino", "numpy"])
+def test_another_backend_is_refused(name):
+    with pytest.raises(
+        RuntimeError, match=f"Keras is set to '{name}'. Set the environment variable"
+    ):
+        _backend._refuse_other_backend(name)
+
+
+@pytest.mark.parametrize(
+    "by_file",
+    [pytest.param(False, id="variable", marks=pytest.mark.slow), pytest.param(True, id="file")],
+)
 def test_another_backend_of_keras_is_refused_with_the_remedy(tmp_path, by_file):
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
     setting = {"KERAS_HOME": str(tmp_path)} if by_file else {"KERAS_BACKEND": "torch"}
@@ -233,6 +294,14 @@ def test_another_backend_of_keras_is_refused_with_the_remedy(tmp_path, by_file):
     assert "KERAS_BACKEND=tensorflow" in result.stderr
 
 
+def test_without_eager_execution_nothing_starts(monkeypatch):
+    monkeypatch.setattr(tf.compat.v1, "executing_eagerly_outside_functions", lambda: False)
+    spec = importlib.util.spec_from_file_location("backend_again", _backend.__file__)
+    with pytest.raises(RuntimeError, match="fashioncnn needs TensorFlow's eager execution, which"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.mark.slow
 def test_disabled_eager_execution_is_refused_with_the_remedy():
     code = f"import tensorflow as tf; tf.compat.v1.disable_eager_execution(); {FIT}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -243,6 +312,9 @@ def test_disabled_eager_execution_is_refused_with_the_remedy():
 
 WITHOUT_TENSORFLOW = """
 import pickle, sys
+if sys.platform == "linux":  # to read what is virtual would take minutes
+    import resource
+    resource.setrlimit(resource.RLIMIT_CPU, (30, 40))
 import numpy as np, pandas as pd, scipy.sparse
 from sklearn.base import clone
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
@@ -264,6 +336,9 @@ bad = [
     X + 0j, X.astype(str), [[10**400] * 36] * 4, [X[0], X[1, 1:]],
     list(np.ma.masked_equal(X, 0)), scipy.sparse.csr_array(X[0]), X.astype(np.longdouble) + 1e39,
     np.where(X == 0, None, X), pd.DataFrame(X[0]).astype("category"), X.astype("M8[s]"),
+    np.broadcast_to(np.float32(7), (4, 2 * 10**10)),
+    np.broadcast_to(np.float32(7), (4, 10**5, 2 * 10**5)),
+    np.broadcast_to(np.array(7, object), (4, 2 * 10**10)),
 ]
 for X_bad in bad:
     for params in ({}, {"callbacks": []}, {"scaling": "unit"}):
