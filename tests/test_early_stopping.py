@@ -57,9 +57,12 @@ def test_a_tenth_is_held_out_unless_said_otherwise(images, small, fraction):
     assert clf.history_ == same.history_
 
 
-def test_validation_data_take_the_place_of_a_part(images, small):
+@pytest.mark.parametrize(
+    "params", [{"early_stopping": True}, {"validation_fraction": 0.2}], ids=str
+)
+def test_validation_data_take_the_place_of_a_part(images, small, params):
     X, y = images
-    clf = small(early_stopping=True, epochs=2).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    clf = small(epochs=2, **params).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
     assert clf.history_["val_accuracy"][clf.best_epoch_ - 1] == clf.score(X[60:], y[60:])
     same = small(epochs=2).fit(X[:60], y[:60])
     np.testing.assert_array_equal(clf.predict_proba(X), same.predict_proba(X))
