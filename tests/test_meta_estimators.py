@@ -2,7 +2,7 @@
 """scikit-learn's meta-estimators on real images with names, each against a loop by hand."""
 
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +81,7 @@ def clothes():
     return Clothes(X[:240], y[:240], weight, *images("test"))
 
 
-@pytest.fixture(params=[False, True], ids=["unrouted", "routed"])
+@pytest.fixture
 def routing(request):
     """Switch metadata routing off or on."""
     with sklearn.config_context(enable_metadata_routing=request.param):
@@ -96,11 +96,30 @@ def jobs_by(way):
     return parallel_config(BACKENDS.get(way, "threading"), n_jobs=2 if way in BACKENDS else 1)
 
 
-@pytest.fixture(params=["in turn", *BACKENDS])
+@pytest.fixture
 def jobs(request):
     """Let joblib run jobs in one of the ways."""
     with jobs_by(request.param):
         yield
+
+
+def spread(*axes, ways=("in turn", *BACKENDS)):
+    """List all combinations of values with ways to run jobs, as parameters of a test.
+
+    By default so few run that each value does. The others are slow or, where jobs run in processes,
+    marked so.
+    """
+    columns = [*map(tuple, axes), tuple(way for way in ways if way != "processes")]
+    few = [
+        [column[row % len(column)] for column in columns] for row in range(max(map(len, columns)))
+    ]
+
+    def marks(values):
+        if values[-1] == "processes":
+            return pytest.mark.processes
+        return () if list(values) in few else pytest.mark.slow
+
+    return [pytest.param(*values, marks=marks(values)) for values in product(*axes, ways)]
 
 
 def in_a_job(function, *arguments):
@@ -340,13 +359,10 @@ def tuned_threshold(_, X, y, weight, X_test):
 
 
 def runs():
-    """List name, shape, and way of each run: with a channel only the plain one."""
+    """List name, shape, and way of each run."""
     for name, case in CASES.items():
         parallel = BACKENDS if "n_jobs" in case.make().get_params() else ()
-        for shape in case.shapes:
-            ways = (*case.weights, *parallel) if shape != "channel" else ()
-            for way in ("plain", *ways):
-                yield name, shape, way
+        yield from spread([name], case.shapes, ways=("plain", *case.weights, *parallel))
 
 
 @pytest.mark.parametrize(("name", "shape", "way"), list(runs()))
@@ -372,7 +388,11 @@ def joined(response):
     return np.hstack(response) if isinstance(response, list) else response
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "routing", "jobs"),
+    spread(SHAPES, (False, True)),
+    indirect=["routing", "jobs"],
+)
 def test_cross_validation_equals_a_loop_by_hand(clothes, routing, jobs, shape):
     X, y, weight, X_test, _ = clothes.seen_as(shape)
     given = {"params": {"sample_weight": weight}, "cv": FOLDS}
@@ -406,7 +426,11 @@ def losses_by_hand(X, y, weight=None, weight_of_loss=None, size=None, **params):
     return losses
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "routing", "jobs"),
+    spread(SHAPES, (False, True)),
+    indirect=["routing", "jobs"],
+)
 def test_a_learning_curve_equals_a_loop_by_hand(clothes, routing, jobs, shape):
     X, y, weight, _, _ = clothes.seen_as(shape)
     given = {"params": {"sample_weight": weight}, "cv": FOLDS, "scoring": scorer("neg_log_loss")}
@@ -439,7 +463,7 @@ def losses_of(search):
     return -np.column_stack([search.cv_results_[f"split{i}_test_score"] for i in range(2)])
 
 
-@pytest.mark.parametrize("kind", SEARCHES)
+@pytest.mark.parametrize(("kind", "jobs"), spread(SEARCHES), indirect=["jobs"])
 def test_a_search_equals_a_loop_by_hand(clothes, jobs, kind):
     for shape in ("flat", "shaped"):
         X, y, _, X_test, y_test = clothes.seen_as(shape)
@@ -452,7 +476,9 @@ def test_a_search_equals_a_loop_by_hand(clothes, jobs, kind):
         assert best.score(X_test, y_test) > 0.8
 
 
-@pytest.mark.parametrize("kind", SEARCHES)
+@pytest.mark.parametrize(
+    ("kind", "routing"), spread(SEARCHES, ways=(False, True)), indirect=["routing"]
+)
 def test_weights_in_a_search(clothes, routing, kind):
     X, y, weight, X_test, _ = clothes
     search = SEARCHES[kind]().fit(X, y, sample_weight=weight)
@@ -481,6 +507,7 @@ def test_halving_gives_the_better_half_twice_the_epochs(clothes):
     assert search.best_estimator_.epochs == search.best_estimator_.n_iter_ == 4
 
 
+@pytest.mark.parametrize("routing", [False, True], indirect=True)
 def test_self_training_equals_a_loop_by_hand(clothes, routing):
     X, y, _, X_test, y_test = clothes.seen_as("flat")
     names = y.astype(object)
@@ -498,7 +525,9 @@ def test_self_training_equals_a_loop_by_hand(clothes, routing):
     assert fitted.score(X_test, y_test) > 0.8
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "routing"), spread(SHAPES, ways=(False, True)), indirect=["routing"]
+)
 def test_a_frozen_network_is_not_trained_again(clothes, routing, shape):
     X, y, weight, X_test, y_test = clothes.seen_as(shape)
     clf = trained(X, y)
@@ -508,6 +537,7 @@ def test_a_frozen_network_is_not_trained_again(clothes, routing, shape):
     assert frozen.score(X_test, y_test) > 0.8
 
 
+@pytest.mark.parametrize("jobs", spread(), indirect=True)
 def test_permutation_importance_equals_a_loop_by_hand(clothes, jobs):
     X, y, _, X_test, y_test = clothes.seen_as("flat")
     clf = trained(X, y)
@@ -529,6 +559,7 @@ def permuted_scores(clf, X, y, n_repeats=2):
     return scores
 
 
+@pytest.mark.parametrize("jobs", spread(), indirect=True)
 def test_sequential_feature_selection_equals_a_loop_by_hand(clothes, jobs):
     X, y = clothes.X[:, ::2, 3], clothes.y  # four pixels of the middle column
     selector = SequentialFeatureSelector(

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The classifier inside scikit-learn's pipelines and searches."""
 
+import multiprocessing
+from functools import partial
+
 import numpy as np
 import pytest
 import sklearn
+import tensorflow as tf
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate
+from keras.callbacks import EarlyStopping, ReduceLROnPlateau
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
+
+from fashioncnn._backend import _follow_joblib_threads
 
 
 def test_pipeline(images, small):
@@ -20,15 +28,6 @@ def test_pipeline(images, small):
     assert shaped[-1].image_shape_ == (6, 6, 1)
 
 
-def test_cross_validation_equals_a_loop_by_hand(images, small):
-    X, y = images
-    folds = StratifiedKFold(3)
-    scores = cross_val_score(small(), X, y, cv=folds)
-    by_hand = [small().fit(X[a], y[a]).score(X[b], y[b]) for a, b in folds.split(X, y)]
-    assert scores.tolist() == by_hand
-    assert scores.mean() > 0.9
-
-
 GRID = {
     "conv_stacks": [(4,), ((4, 4),)],
     "loss": ["categorical_crossentropy", "sparse_categorical_crossentropy"],
@@ -37,7 +36,24 @@ GRID = {
 }
 
 
-def test_grid_search_in_one_and_in_two_processes(images, small):
+@pytest.fixture(scope="module")
+def pool():
+    """End worker processes that other tests have left, and those of this module at its end."""
+    get_reusable_executor().shutdown()
+    yield
+    get_reusable_executor().shutdown()
+
+
+@pytest.fixture
+def workers(pool, monkeypatch):
+    """Let joblib start worker processes, or find them, of one thread each."""
+    for kind in ("INTRAOP", "INTEROP"):
+        monkeypatch.delenv(f"TF_NUM_{kind}_THREADS", raising=False)
+    with parallel_config("loky", inner_max_num_threads=1):
+        yield
+
+
+def test_grid_search_in_one_and_in_two_processes(images, small, workers):
     X, y = images
     one, two = (
         GridSearchCV(small(epochs=3), GRID, cv=2, n_jobs=n_jobs, scoring="neg_log_loss").fit(X, y)
@@ -56,6 +72,17 @@ def test_grid_search_in_one_and_in_two_processes(images, small):
     assert one.best_estimator_.predict(X).shape == y.shape
 
 
+def test_callbacks_in_two_processes(images, small, workers):
+    stop = EarlyStopping("val_loss", patience=1, min_delta=0.05, restore_best_weights=True)
+    grid = {"callbacks": [None, [stop, ReduceLROnPlateau("val_loss", patience=0, min_delta=9.0)]]}
+    clf = small(epochs=12, validation_fraction=0.2)
+    searches = [GridSearchCV(clf, grid, cv=3, n_jobs=n).fit(*images) for n in (1, 2)]
+    scores = [search.cv_results_["mean_test_score"] for search in searches]
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.1)
+    best = clone(clf).set_params(**searches[1].best_params_).fit(*images)
+    assert best.n_iter_ == searches[1].best_estimator_.n_iter_
+
+
 def n_threads_of_a_worker(clf, X, y):
     clf.fit(X, y)
     import tensorflow as tf
@@ -64,23 +91,87 @@ def n_threads_of_a_worker(clf, X, y):
     return threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()
 
 
+def n_threads_of_two(clf, images):
+    return Parallel(n_jobs=2)(delayed(n_threads_of_a_worker)(clf, *images) for _ in range(2))
+
+
+def test_a_worker_has_the_threads_that_joblib_grants(images, small, workers):
+    assert n_threads_of_two(small(epochs=1), images) == [(1, 1)] * 2
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize(
-    ("chosen", "n_threads"),
-    [((), (1, 1)), (("INTRAOP",), (0, 1)), (("INTRAOP", "INTEROP"), (0, 0))],
+    ("kinds", "n_threads"),  # TensorFlow itself reads the variables, and reports 0
+    [(["INTRAOP"], (0, 1)), (["INTRAOP", "INTEROP"], (0, 0))],
 )
-def test_a_worker_has_the_threads_that_joblib_grants(images, small, monkeypatch, chosen, n_threads):
-    X, y = images
-    for kind in ("INTRAOP", "INTEROP"):
-        monkeypatch.delenv(f"TF_NUM_{kind}_THREADS", raising=False)
-        if kind in chosen:  # TensorFlow itself reads it, and reports 0
-            monkeypatch.setenv(f"TF_NUM_{kind}_THREADS", "2")
-    get_reusable_executor().shutdown()  # workers that know the variable, and have no TensorFlow yet
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        found = Parallel(n_jobs=2)(
-            delayed(n_threads_of_a_worker)(small(epochs=1), X, y) for _ in range(2)
-        )
+def test_a_worker_has_the_threads_that_its_user_chose(
+    images, small, workers, monkeypatch, kinds, n_threads
+):
+    for kind in kinds:
+        monkeypatch.setenv(f"TF_NUM_{kind}_THREADS", "2")
+    get_reusable_executor().shutdown()  # workers that do not know the variables
+    assert n_threads_of_two(small(epochs=1), images) == [n_threads] * 2
     get_reusable_executor().shutdown()
-    assert found == [n_threads] * 2
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Give numbers in place of those that TensorFlow would start; 0 is its default."""
+    numbers = {"intra": 0, "inter": 0}
+    for kind in numbers:
+        monkeypatch.delenv(f"TF_NUM_{kind.upper()}OP_THREADS", raising=False)
+        function = f"{kind}_op_parallelism_threads"
+        monkeypatch.setattr(tf.config.threading, f"get_{function}", partial(numbers.get, kind))
+        change = partial(numbers.__setitem__, kind)
+        monkeypatch.setattr(tf.config.threading, f"set_{function}", change)
+    return numbers
+
+
+@pytest.fixture
+def process(monkeypatch):
+    """Give a function that names this process, and says how many threads it is granted."""
+
+    def become(name, granted):
+        monkeypatch.setattr(multiprocessing.current_process(), "name", name)
+        monkeypatch.setenv("OMP_NUM_THREADS", granted)
+
+    return become
+
+
+@pytest.mark.parametrize(
+    ("name", "granted", "chosen", "by_variables", "expected"),
+    [
+        ("LokyProcess-1", "1", (0, 0), [], (1, 1)),
+        ("LokyProcess-12", "3", (0, 0), [], (3, 3)),
+        ("LokyProcess-1", "1", (0, 0), ["INTRAOP"], (0, 1)),
+        ("LokyProcess-1", "1", (0, 0), ["INTEROP"], (1, 0)),
+        ("LokyProcess-1", "1", (0, 0), ["INTRAOP", "INTEROP"], (0, 0)),
+        ("LokyProcess-1", "1", (4, 0), [], (4, 1)),
+        ("LokyProcess-1", "1", (0, 4), [], (1, 4)),
+        ("LokyProcess-1", "", (0, 0), [], (0, 0)),
+        ("LokyProcess-1", "2,1", (0, 0), [], (0, 0)),  # of OpenMP within OpenMP
+        ("MainProcess", "1", (0, 0), [], (0, 0)),
+    ],
+)
+def test_threads_are_those_that_joblib_grants_unless_a_user_has_chosen(
+    monkeypatch, threads, process, name, granted, chosen, by_variables, expected
+):
+    threads.update(intra=chosen[0], inter=chosen[1])
+    for kind in by_variables:
+        monkeypatch.setenv(f"TF_NUM_{kind}_THREADS", "2")
+    process(name, granted)
+    _follow_joblib_threads()
+    assert tuple(threads.values()) == expected
+
+
+def test_threads_stay_where_tensorflow_has_started(monkeypatch, threads, process):
+    def refuse(number):
+        raise RuntimeError
+
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", refuse)
+    process("LokyProcess-1", "1")
+    _follow_joblib_threads()
+    assert threads == {"intra": 0, "inter": 0}
 
 
 def test_a_candidate_that_fails_does_not_end_the_search(images, small):
