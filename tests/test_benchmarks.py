@@ -4,10 +4,12 @@
 import importlib.util
 import json
 import os
+import runpy
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -18,10 +20,19 @@ PEAK = {"float32, matrix product": 200.0, "float32, second convolution": 250.0}
 
 
 @pytest.fixture
-def load(monkeypatch):
+def new_modules():
+    """Forget afterwards what has been imported of the benchmarks."""
+    before = set(sys.modules)
+    yield
+    own = {path.stem for path in BENCHMARKS.rglob("*.py")}
+    for name in own & set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def load(monkeypatch, new_modules):
     """Give a function that imports a module of the comparison by its name."""
     monkeypatch.syspath_prepend(PEERS)
-    own = {path.stem for path in PEERS.glob("_*.py")}
 
     def import_module(name):
         spec = importlib.util.spec_from_file_location(name, PEERS / f"{name}.py")
@@ -30,9 +41,7 @@ def load(monkeypatch):
         spec.loader.exec_module(module)
         return module
 
-    yield import_module
-    for name in own & set(sys.modules):
-        del sys.modules[name]
+    return import_module
 
 
 def results():
@@ -150,23 +159,46 @@ def test_goals_beside_what_was_reached(load):
     assert "| one prediction | ≤ 0.5 ms | not measured |  |" in text
 
 
+@pytest.mark.usefixtures("new_modules")
 def test_rendering_again_gives_the_same_files(tmp_path):
     path = tmp_path / "some.json"
     path.write_text(json.dumps(results()), encoding="utf-8")
-    contents = []
-    for _ in range(2):
-        run(PEERS, "--render", "--output", path)
-        contents.append({file.name: file.read_bytes() for file in tmp_path.iterdir()})
-    assert contents[0] == contents[1]
-    assert {"some.json", "some.md"} <= contents[0].keys()
+
+    def contents():
+        return {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    options = "--render", "--output", path
+    run(PEERS, *options)
+    before = contents()
+    assert {"some.json", "some.md"} <= before.keys()
+    subprocess.run(
+        [sys.executable, PEERS, *options],
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": other_hash_seed()},
+        stdout=subprocess.DEVNULL,
+    )
+    assert contents() == before
+
+
+def other_hash_seed():
+    """Give a seed by which sets have another order than here."""
+    return "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
 
 
 def run(script, *options):
-    command = [sys.executable, script, *options]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    """Run a script in this process, as Python does when it is started with options."""
+    if script.is_dir():
+        script /= "__main__.py"
+    with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
+        patch.setattr(sys, "argv", [str(script), *map(str, options)])
+        patch.setattr(sys, "path", [str(script.parent), *sys.path])
+        runpy.run_path(str(script), run_name="__main__")
 
 
+@pytest.mark.usefixtures("new_modules")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_help(script):
-    assert run(script, "--help").stdout.startswith("usage: ")
+def test_help(script, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(script, "--help")
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: ")

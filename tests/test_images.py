@@ -49,9 +49,9 @@ def colour_patches(size=16):
 
 def test_colour_patches_tell_their_picture():
     X, y, X_test, y_test = colour_patches()
-    clf = FashionCNNClassifier(random_state=0).fit(X, y)
+    clf = FashionCNNClassifier(epochs=4, random_state=0).fit(X, y)
     assert clf.image_shape_ == (16, 16, 3)
-    assert clf.score(X_test, y_test) > 0.9  # 0.97 to 0.99
+    assert clf.score(X_test, y_test) > 0.9  # 0.96 to 0.99
 
 
 @pytest.mark.slow
@@ -83,7 +83,13 @@ DEEP = {
             *(2, 1000, {**DEEP, "epochs": 8, "batch_size": 16}, 0.7),  # 0.80 to 0.82
             marks=pytest.mark.slow,
         ),
-        (4, 500, {"conv_stacks": (8, 16), "pool_size": 4, "epochs": 6, "batch_size": 32}, 0.65),
+        pytest.param(
+            4,
+            500,
+            {"conv_stacks": (8, 16), "pool_size": 4, "epochs": 6, "batch_size": 32},
+            0.65,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["56", "56 deep", "112"],
 )
@@ -94,7 +100,13 @@ def test_larger_images(factor, n, params, least):
     assert clf.score(enlarged(X_test[:500], factor), y_test[:500]) > least
 
 
-@pytest.mark.parametrize("axis", [1, 2], ids=["one pixel high", "one pixel wide"])
+@pytest.mark.parametrize(
+    "axis",
+    [
+        pytest.param(1, id="one pixel high", marks=pytest.mark.slow),
+        pytest.param(2, id="one pixel wide"),
+    ],
+)
 def test_strips(axis):
     X, y, X_test, y_test = of_classes()
     clf = FashionCNNClassifier(random_state=0).fit(X.mean(axis=axis, keepdims=True), y)
@@ -130,9 +142,10 @@ def turned(X, y):
 
 def test_fifty_classes():
     X, y, X_test, y_test = of_classes()
-    clf = FashionCNNClassifier((16, 32), epochs=8, random_state=0).fit(*turned(X, y))
+    clf = FashionCNNClassifier((16, 32), epochs=4, learning_rate=0.003, random_state=0)
+    clf.fit(*turned(X, y))
     assert len(clf.classes_) == 50
-    assert clf.score(*turned(X_test, y_test)) > 0.6  # 0.66 to 0.69
+    assert clf.score(*turned(X_test, y_test)) > 0.6  # 0.65 to 0.70
 
 
 def test_imbalanced_classes():

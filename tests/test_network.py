@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The Keras model: stock layers, the article's rows, and the same figures as the classifier's."""
 
+import json
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -122,8 +124,17 @@ def test_model_is_compiled_with_the_optimizer(images, small, name):
     assert set(decaying) == {"kernel"}
 
 
-@pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
-@pytest.mark.parametrize("scaling", ["standardize", "unit", None])
+@pytest.mark.parametrize(
+    ("scaling", "loss"),
+    [
+        ("standardize", "categorical_crossentropy"),
+        ("unit", "sparse_categorical_crossentropy"),
+        (None, "categorical_crossentropy"),
+        pytest.param("standardize", "sparse_categorical_crossentropy", marks=pytest.mark.slow),
+        pytest.param("unit", "categorical_crossentropy", marks=pytest.mark.slow),
+        pytest.param(None, "sparse_categorical_crossentropy", marks=pytest.mark.slow),
+    ],
+)
 def test_model_agrees_with_the_classifier(images, small, loss, scaling):
     X, y = images
     clf = small(loss=loss, scaling=scaling, epochs=2, batch_normalization=True).fit(X, y)
@@ -157,6 +168,32 @@ def test_colour_is_scaled_by_channel(small):
     )
 
 
+def modules_in(config):
+    """Find the names of modules in the configuration of a saved model."""
+    if isinstance(config, dict):
+        yield from [config["module"]] if config.get("module") else []
+        config = list(config.values())
+    if isinstance(config, list):
+        for value in config:
+            yield from modules_in(value)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
+def test_saved_model_names_nothing_of_ours(fitted, images, tmp_path):
+    X, _ = images
+    fitted.model_.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        config = json.loads(archive.read("config.json"))
+    modules = set(modules_in(config))
+    assert "keras.layers" in modules
+    assert {module.partition(".")[0] for module in modules} == {"keras"}
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        model.predict(X, verbose=0), fitted.predict_proba(X), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.slow
 def test_saved_model_needs_nothing_of_ours(fitted, images, tmp_path):
     X, _ = images
     fitted.model_.save(tmp_path / "model.keras")

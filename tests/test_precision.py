@@ -153,6 +153,7 @@ def test_precision_may_change_between_fits(images, small):
     assert (clf.precision_, clf.n_iter_) == ("float32", 5)
 
 
+@pytest.mark.slow
 def test_bfloat16_works_and_warns_without_hardware(tmp_path):
     code = (
         "import warnings\n"

@@ -126,7 +126,9 @@ def test_training_is_a_loop_of_keras_steps(
     model.set_weights(list(start.weights.values()))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     rate = 0.01 if schedule == "constant" else keras.optimizers.schedules.CosineDecay(0.01, 6)
-    model.compile(OPTIMIZERS[optimizer].to_keras(rate, weight_decay), loss, metrics=["accuracy"])
+    keras_optimizer = OPTIMIZERS[optimizer].to_keras(rate, weight_decay)
+    # Few steps are sooner done than compiled.
+    model.compile(keras_optimizer, loss, metrics=["accuracy"], run_eagerly=True)
     for epoch in range(2):
         order = np.random.default_rng([start.seeds.order, epoch]).permutation(rows)
         totals = np.zeros(2)
@@ -306,12 +308,6 @@ def test_validation_part_takes_no_part_in_training(images, small):
     weights[held_out] = np.arange(1, 1 + len(held_out))
     after = clf.fit(pixels, y, sample_weight=weights).predict_proba(X)
     np.testing.assert_array_equal(after, before)
-
-
-def test_validation_data_take_the_place_of_a_part(images, small):
-    X, y = images
-    given = small(validation_fraction=0.2).fit(X, y, X_val=X[:9], y_val=y[:9])
-    np.testing.assert_array_equal(given.predict_proba(X), small().fit(X, y).predict_proba(X))
 
 
 @pytest.mark.parametrize(
