@@ -63,6 +63,12 @@ def fitted(images):
 
 
 @pytest.fixture
+def other_hash_seed():
+    """Give a value of PYTHONHASHSEED by which sets have another order than here."""
+    return "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+
+
+@pytest.fixture
 def refused(small, fitted, monkeypatch):
     """Give a function that demands that a call is refused as bad input is to be.
 
