@@ -154,7 +154,7 @@ class Recorder(Callback):
     [
         ("adam", "categorical_crossentropy"),
         ("rmsprop", "sparse_categorical_crossentropy"),
-        ("sgd", "categorical_crossentropy"),
+        pytest.param("sgd", "categorical_crossentropy", marks=pytest.mark.slow),
         pytest.param("adam", "sparse_categorical_crossentropy", marks=pytest.mark.slow),
         pytest.param("rmsprop", "categorical_crossentropy", marks=pytest.mark.slow),
         pytest.param("sgd", "sparse_categorical_crossentropy", marks=pytest.mark.slow),

@@ -100,13 +100,8 @@ def test_larger_images(factor, n, params, least):
     assert clf.score(enlarged(X_test[:500], factor), y_test[:500]) > least
 
 
-@pytest.mark.parametrize(
-    "axis",
-    [
-        pytest.param(1, id="one pixel high", marks=pytest.mark.slow),
-        pytest.param(2, id="one pixel wide"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", [1, 2], ids=["one pixel high", "one pixel wide"])
 def test_strips(axis):
     X, y, X_test, y_test = of_classes()
     clf = FashionCNNClassifier(random_state=0).fit(X.mean(axis=axis, keepdims=True), y)

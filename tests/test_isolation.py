@@ -147,6 +147,7 @@ print(hash("a"), clf.history_["loss"])
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bits(images, tmp_path, other_hash_seed):
     X, y = images
     np.save(tmp_path / "X.npy", X)
