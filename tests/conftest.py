@@ -63,6 +63,12 @@ def fitted(images):
 
 
 @pytest.fixture
+def user_environment():
+    """Give the variables of a process of a user, where TensorFlow has its own number of threads."""
+    return {name: v for name, v in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}
+
+
+@pytest.fixture
 def other_hash_seed():
     """Give a value of PYTHONHASHSEED by which sets have another order than here."""
     return "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"

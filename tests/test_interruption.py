@@ -246,28 +246,27 @@ print("complete epochs:", n_epochs)
 """
 
 
-def complete_epochs(moment, kind):
+def complete_epochs(moment, kind, environment):
     command = [sys.executable, "-c", AT_A_MOMENT, str(moment), kind]
-    environment = {**os.environ}
-    environment.pop("TF_NUM_INTRAOP_THREADS", None)  # which the tests may have set
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return int(result.stdout.removeprefix("complete epochs: "))
 
 
-def test_a_signal_while_tensorflow_is_imported():
-    assert complete_epochs("the import of TensorFlow", "plain") == 0
+def test_a_signal_while_tensorflow_is_imported(user_environment):
+    assert complete_epochs("the import of TensorFlow", "plain", user_environment) == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "early"])
-def test_a_signal_at_any_moment(kind):
+def test_a_signal_at_any_moment(kind, user_environment):
+    epochs_at = partial(complete_epochs, kind=kind, environment=user_environment)
     started = time.perf_counter()
-    assert complete_epochs(0.2, kind) == 0
+    assert epochs_at(0.2) == 0
     longest = 1.5 * (time.perf_counter() - started)  # that was the import and a short fit
     moments = 0.2 + (np.arange(9) + np.random.default_rng().random(9)) / 9 * longest  # ever others
     with ThreadPoolExecutor(2) as pool:
-        assert len(set(pool.map(partial(complete_epochs, kind=kind), moments))) > 1, moments
+        assert len(set(pool.map(epochs_at, moments))) > 1, moments
 
 
 FORK = """

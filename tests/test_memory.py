@@ -3,7 +3,6 @@
 
 import gc
 import json
-import os
 import subprocess
 import sys
 import tracemalloc
@@ -19,20 +18,18 @@ from fashioncnn import FashionCNNClassifier
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "memory.py"
 
 
-def measured(tmp_path, fits, architectures, predictions, **environment):
+def measured(tmp_path, environment, fits, architectures, predictions):
     path = tmp_path / "memory.json"
     sizes = f"--fits {fits} --architectures {architectures} --predictions {predictions}".split()
     sizes += ["--large-images", "20", "--mapped", "600"]
-    environment = {**os.environ, **environment}
-    environment.pop("TF_NUM_INTRAOP_THREADS", None)  # which the tests may have set
     subprocess.run([sys.executable, SCRIPT, *sizes, "--output", path], env=environment, check=True)
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_stays_flat_over_fits_and_predictions(tmp_path):
-    results = measured(tmp_path, fits=200, architectures=22, predictions=10_000)
+def test_memory_stays_flat_over_fits_and_predictions(tmp_path, user_environment):
+    results = measured(tmp_path, user_environment, fits=200, architectures=22, predictions=10_000)
     assert results["MB per fit"] < 0.2
     assert results["MB per fit of less than a batch"] < 0.2
     assert results["MB over all predictions"] < 0.5  # 50 bytes each: none that a call leaves behind
@@ -50,9 +47,10 @@ def test_memory_stays_flat_over_fits_and_predictions(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_stays_flat_over_architectures(tmp_path):
+def test_memory_stays_flat_over_architectures(tmp_path, user_environment):
     # oneDNN compiles kernels for each new shape of a matrix, which TensorFlow keeps
-    results = measured(tmp_path, 22, 150, 1002, TF_ENABLE_ONEDNN_OPTS="0")
+    environment = {**user_environment, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    results = measured(tmp_path, environment, fits=22, architectures=150, predictions=1002)
     assert results["MB per fit of another architecture"] < 0.2
 
 

@@ -784,6 +784,20 @@ def assert_same(one, other, X):
     ways=st.lists(st.sampled_from(list(COPIES)), min_size=1, max_size=3),
     going_on=st.lists(st.sampled_from(["fit", "partial_fit"]), max_size=2),
 )
+@example(
+    network="plain",
+    params={"warm_start": True},
+    early_stopping=False,
+    ways=["pickle 5"],
+    going_on=["fit"],
+)
+@example(
+    network="plain",
+    params={"warm_start": True},
+    early_stopping=False,
+    ways=["joblib, read-only map"],
+    going_on=["fit"],
+)
 def test_copies_are_the_same_and_go_on_alike(
     folder, network, params, early_stopping, ways, going_on
 ):

@@ -110,8 +110,9 @@ def test_a_worker_has_the_threads_that_its_user_chose(
     for kind in kinds:
         monkeypatch.setenv(f"TF_NUM_{kind}_THREADS", "2")
     get_reusable_executor().shutdown()  # workers that do not know the variables
-    assert n_threads_of_two(small(epochs=1), images) == [n_threads] * 2
+    found = n_threads_of_two(small(epochs=1), images)
     get_reusable_executor().shutdown()
+    assert found == [n_threads] * 2
 
 
 @pytest.fixture
