@@ -85,7 +85,8 @@ def refused(small, fitted, monkeypatch):
     learned = ("classes_", "history_")
 
     def check(call, error, message, states=("unfitted", "fitted"), **params):
-        monkeypatch.setitem(sys.modules, "fashioncnn._backend", None)  # importing it fails
+        # Importing it fails.
+        monkeypatch.setitem(sys.modules, "fashioncnn._tensorflow.backend", None)
         for state in states:
             clf = copy.copy(fitted).set_params(**params) if state == "fitted" else small(**params)
             before = dict(vars(clf))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._architecture import initial_weights
-from fashioncnn._parameters import build_architecture
+from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._network.architecture import initial_weights
 
 
 def architecture(image_shape=(28, 28, 1), n_classes=10, **params):

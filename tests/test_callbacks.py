@@ -27,9 +27,9 @@ from keras.callbacks import (
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from fashioncnn import FashionCNNClassifier, _callbacks
-from fashioncnn._checkpoint import new_checkpoint
-from fashioncnn._network import build_compiled_network, set_weights
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._network.checkpoint import new_checkpoint
+from fashioncnn._tensorflow.keras_model import build_compiled_network, set_weights
 
 EPOCHS, BATCH = 4, 16
 N_STEPS = 4  # 60 images: three whole batches and a partial one
@@ -183,7 +183,7 @@ def test_who_only_looks_changes_no_bit(images, small, data):
 
 
 def test_without_callbacks_no_model_is_built(images, small, monkeypatch):
-    monkeypatch.setattr(_callbacks, "build_compiled_network", None)
+    monkeypatch.setattr("fashioncnn._training.callbacks.build_compiled_network", None)
     for callbacks in (None, [], ()):
         small(epochs=1, callbacks=callbacks).fit(*images)
     with pytest.raises(TypeError, match="NoneType"):

@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fashioncnn import datasets
 from fashioncnn.datasets import (
     FASHION_MNIST_CLASSES,
     load_fashion_mnist,
     load_fashion_mnist_sample,
 )
+from fashioncnn.datasets import fashion_mnist as datasets
 
 SUBSETS = ("train", "test", "all")
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -720,7 +720,7 @@ def import_make_sample() -> ModuleType:
 
 
 def test_sample_comes_with_its_licence():
-    notice = (files("fashioncnn") / "data" / "NOTICE.md").read_text(encoding="utf-8")
+    notice = (files("fashioncnn.datasets") / "data" / "NOTICE.md").read_text(encoding="utf-8")
     for text in ("MIT License", "© 2017 Zalando SE", "arXiv:1708.07747", "WITHOUT WARRANTY"):
         assert text in notice
 
@@ -734,7 +734,7 @@ def test_import_is_light():
         "heavy = {'tensorflow', 'keras', 'urllib.request', 'http.client'}; "
         "sys.exit(' '.join(heavy & set(sys.modules)) or None)"
     )
-    source = str(Path(datasets.__file__).parents[1])
+    source = str(Path(datasets.__file__).parents[2])
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": source}
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._training import best_epoch
+from fashioncnn._training.loop import best_epoch
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from ml_dtypes import bfloat16
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs import (
+from fashioncnn._inputs.images import (
     as_network_input,
     check_images,
     check_training_images,

@@ -21,7 +21,8 @@ from keras.callbacks import LambdaCallback
 from sklearn.model_selection import GridSearchCV
 
 import fashioncnn
-from fashioncnn import _program, _start, _training
+from fashioncnn._tensorflow import program, start
+from fashioncnn._training import loop
 
 SOURCE = str(Path(fashioncnn.__file__).parent)
 
@@ -101,7 +102,7 @@ def few(images):
 @pytest.fixture
 def a_step_per_call(monkeypatch):
     """Let the number of calls not depend on time."""
-    monkeypatch.setattr(_training, "_SECONDS_PER_CALL", 0)
+    monkeypatch.setattr(loop, "_SECONDS_PER_CALL", 0)
 
 
 @pytest.mark.usefixtures("a_step_per_call")
@@ -156,9 +157,9 @@ def test_a_fault_while_a_program_is_compiled(images, small, monkeypatch, name):
     clf = small(epochs=1, validation_fraction=0.2).fit(X, y)
     before, attributes = clf.predict_proba(X), dict(vars(clf))
     for cache in ("_programs", "_idle_states"):
-        monkeypatch.setattr(_program, cache, type(getattr(_program, cache))())
+        monkeypatch.setattr(program, cache, type(getattr(program, cache))())
     with monkeypatch.context() as broken:
-        broken.setattr(_program, name, None)
+        broken.setattr(program, name, None)
         with pytest.raises(TypeError, match="NoneType"):
             clf.fit(X, y)
     assert vars(clf) == attributes
@@ -202,7 +203,7 @@ def test_what_is_begun_in_a_thread_ends_before_the_interrupt_is_heard():
         ended.append(True)
 
     with pytest.raises(KeyboardInterrupt):
-        _start.in_thread(run)
+        start.in_thread(run)
     assert ended
     assert "fashioncnn" not in {thread.name for thread in threading.enumerate()}
 

@@ -14,7 +14,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from fashioncnn import FashionCNNClassifier, _backend, _checkpoint, _program
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._network import checkpoint
+from fashioncnn._tensorflow import backend, program
 
 
 def global_state(folder):
@@ -37,7 +39,7 @@ def global_state(folder):
 
 def test_global_state_is_the_same_before_and_after(images, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_program, "_programs", type(_program._programs)())
+    monkeypatch.setattr(program, "_programs", type(program._programs)())
     X, y = images
     keras.layers.Dense(1)
     number = int(keras.layers.Dense(1).name.removeprefix("dense_"))
@@ -110,11 +112,9 @@ def test_a_seed_decides_every_kind_of_chance(images, small, monkeypatch, chance,
         return clf.predict_proba(images[0])
 
     before, before_without = trained(), without and trained(**without)
-    spawn_seeds = _checkpoint.spawn_seeds
+    spawn_seeds = checkpoint.spawn_seeds
     other = {chance: getattr(spawn_seeds(1), chance)}
-    monkeypatch.setattr(
-        _checkpoint, "spawn_seeds", lambda seed: spawn_seeds(seed)._replace(**other)
-    )
+    monkeypatch.setattr(checkpoint, "spawn_seeds", lambda seed: spawn_seeds(seed)._replace(**other))
     assert (trained() != before).any()
     if without:
         np.testing.assert_array_equal(trained(**without), before_without)
@@ -233,13 +233,13 @@ def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, names):
     X, y = images
     clf = small(epochs=2, batch_normalization=True, validation_fraction=0.2)
     before = clf.fit(X, y).predict_proba(X)
-    monkeypatch.setattr(_program, "_programs", type(_program._programs)())
-    monkeypatch.setattr(_program, "_idle_states", type(_program._idle_states)())
+    monkeypatch.setattr(program, "_programs", type(program._programs)())
+    monkeypatch.setattr(program, "_idle_states", type(program._idle_states)())
     with ExitStack() as settings:
         for name in names:
             settings.enter_context(SETTINGS[name]())
         inside = clf.fit(X, y).predict_proba(X)
-        _program._idle_states.clear()  # and with them the variables of the trace
+        program._idle_states.clear()  # and with them the variables of the trace
         in_cached_program = clf.fit(X, y).predict_proba(X)
         model = clf.model_
     np.testing.assert_array_equal(inside, before)
@@ -271,7 +271,7 @@ def test_another_backend_is_refused(name):
     with pytest.raises(
         RuntimeError, match=f"Keras is set to '{name}'. Set the environment variable"
     ):
-        _backend._refuse_other_backend(name)
+        backend._refuse_other_backend(name)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_another_backend_of_keras_is_refused_with_the_remedy(tmp_path, by_file):
 
 def test_without_eager_execution_nothing_starts(monkeypatch):
     monkeypatch.setattr(tf.compat.v1, "executing_eagerly_outside_functions", lambda: False)
-    spec = importlib.util.spec_from_file_location("backend_again", _backend.__file__)
+    spec = importlib.util.spec_from_file_location("backend_again", backend.__file__)
     with pytest.raises(RuntimeError, match="fashioncnn needs TensorFlow's eager execution, which"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 

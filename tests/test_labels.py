@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from fashioncnn._labels import as_labels, codes_of, encode_labels
+from fashioncnn._inputs.labels import as_labels, codes_of, encode_labels
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._architecture import ACTIVATIONS, initial_weights
-from fashioncnn._layers import (
+from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._network.architecture import ACTIVATIONS, initial_weights
+from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
+from fashioncnn._tensorflow.layers import (
     _MONOTONE,
     Training,
     _drop,
@@ -19,9 +21,7 @@ from fashioncnn._layers import (
     apply_network,
     train_network,
 )
-from fashioncnn._network import build_network, set_weights, weight_name
-from fashioncnn._parameters import build_architecture
-from fashioncnn._prediction import folded_weights
+from fashioncnn._tensorflow.prediction import folded_weights
 
 N_CLASSES = 3
 

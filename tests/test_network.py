@@ -14,11 +14,11 @@ from sklearn.metrics import log_loss
 from sklearn.utils import estimator_html_repr
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._architecture import initial_weights
-from fashioncnn._network import build_network, set_weights, weight_name
-from fashioncnn._parameters import build_architecture
-from fashioncnn._prediction import Predictor
-from fashioncnn._program import Program
+from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._network.architecture import initial_weights
+from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
+from fashioncnn._tensorflow.prediction import Predictor
+from fashioncnn._tensorflow.program import Program
 
 
 def test_summary_shows_the_articles_rows(fitted):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashioncnn._optimizers import OPTIMIZERS, decay_kernels
+from fashioncnn._tensorflow.optimizers import OPTIMIZERS, decay_kernels
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from fashioncnn._outputs import decision, log_softmax, softmax
+from fashioncnn._network.probabilities import decision, log_softmax, softmax
 
 
 def test_log_softmax_is_the_logarithm_of_softmax():

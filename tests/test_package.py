@@ -44,7 +44,7 @@ def test_import_is_light():
 def test_installed_files():
     files = importlib.resources.files("fashioncnn")
     assert files.joinpath("py.typed").is_file()
-    assert "MIT" in files.joinpath("data", "NOTICE.md").read_text(encoding="utf-8")
+    assert "MIT" in files.joinpath("datasets", "data", "NOTICE.md").read_text(encoding="utf-8")
     assert importlib.metadata.version("fashioncnn") == fashioncnn.__version__
 
 
@@ -65,12 +65,18 @@ def test_every_file_names_its_licence(folder):
         assert second.startswith('"""'), file
 
 
-MODULES = [module.name for module in pkgutil.iter_modules(fashioncnn.__path__)]
+SOURCE = Path(fashioncnn.__file__).parent
+MODULES = [module.name for module in pkgutil.walk_packages(fashioncnn.__path__, "fashioncnn.")]
+
+
+def test_doctests_are_looked_for_in_every_file():
+    files = {path.with_suffix("") for path in SOURCE.rglob("*.py") if path.name != "__init__.py"}
+    assert {SOURCE.joinpath(*module.split(".")[1:]) for module in MODULES} >= files
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_doctests(module):
-    results = doctest.testmod(importlib.import_module(f"fashioncnn.{module}"))
+    results = doctest.testmod(importlib.import_module(module))
     assert results.failed == 0
 
 

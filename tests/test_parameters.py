@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._parameters import (
+from fashioncnn._inputs.parameters import (
     build_architecture,
     parse_conv_stacks,
     parse_dense_units,

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashioncnn import _precision
-from fashioncnn._precision import training_precision
+from fashioncnn._tensorflow.precision import training_precision
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def test_without_flags_to_read_auto_is_float32(monkeypatch, text):
 
 @pytest.fixture
 def with_bfloat16(monkeypatch):
-    monkeypatch.setattr(_precision, "_has_bfloat16", lambda: True)
+    monkeypatch.setattr("fashioncnn._tensorflow.precision._has_bfloat16", lambda: True)
 
 
 @pytest.mark.usefixtures("with_bfloat16")

@@ -11,26 +11,27 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from fashioncnn import FashionCNNClassifier, _program, _steps
-from fashioncnn._architecture import initial_weights
-from fashioncnn._optimizers import OPTIMIZERS
-from fashioncnn._parameters import build_architecture
-from fashioncnn._prediction import Predictor, batch_sizes, choose_batch_size
-from fashioncnn._program import Program, program_for
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._network.architecture import initial_weights
+from fashioncnn._tensorflow import program, steps
+from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.prediction import Predictor, batch_sizes, choose_batch_size
+from fashioncnn._tensorflow.program import Program, program_for
 
 
 @pytest.fixture
 def fresh(monkeypatch):
     """Start with no program in the cache; give a function that lists those that are made."""
-    monkeypatch.setattr(_program, "_programs", type(_program._programs)())
-    return lambda: list(_program._programs.values())
+    monkeypatch.setattr(program, "_programs", type(program._programs)())
+    return lambda: list(program._programs.values())
 
 
 @pytest.fixture
 def traced(monkeypatch):
     """Record the network's runs on symbols: every one is a trace of a compiled function."""
     calls = []
-    originals = _steps.train_network, _steps.apply_network
+    originals = steps.train_network, steps.apply_network
 
     for original in originals:
 
@@ -38,7 +39,7 @@ def traced(monkeypatch):
             calls.append(original.__name__)
             return original(*args)
 
-        monkeypatch.setattr(_steps, original.__name__, run)
+        monkeypatch.setattr(steps, original.__name__, run)
     return calls
 
 
@@ -125,17 +126,17 @@ def test_batches_are_few_and_bounded():
 
 
 def test_cache_is_bounded_and_an_evicted_program_serves(images, small, fresh, monkeypatch):
-    monkeypatch.setattr(_program, "_MAX_PROGRAMS", 2)
+    monkeypatch.setattr(program, "_MAX_PROGRAMS", 2)
     X, y = images
     first = small(epochs=1).fit(X, y)
     before = first.predict_proba(X)
     small(epochs=1, dense_units=3).fit(X, y)
     np.testing.assert_array_equal(small(epochs=1).fit(X, y).predict_proba(X), before)
     for units in (4, 5):
-        assert first._network.architecture in _program._programs  # used later than 3 units
+        assert first._network.architecture in program._programs  # used later than 3 units
         small(epochs=1, dense_units=units).fit(X, y)
         assert len(fresh()) == 2
-    assert first._network.architecture not in _program._programs
+    assert first._network.architecture not in program._programs
     np.testing.assert_array_equal(first.predict_proba(X), before)
     np.testing.assert_array_equal(small(epochs=1).fit(X, y).predict_proba(X), before)
 
@@ -222,9 +223,9 @@ def test_a_fit_inside_a_fit(images, small, monkeypatch):
 
 
 def test_idle_states_are_few(images, small, monkeypatch):
-    monkeypatch.setattr(_program, "_idle_states", type(_program._idle_states)())
+    monkeypatch.setattr(program, "_idle_states", type(program._idle_states)())
     clfs = [small(epochs=1, dense_units=units).fit(*images) for units in (3, 4, 5, 4, 3)]
-    assert [architecture.dense_units for architecture, _ in _program._idle_states] == [(4,), (3,)]
+    assert [architecture.dense_units for architecture, _ in program._idle_states] == [(4,), (3,)]
     assert len({clf.predict_proba(images[0]).tobytes() for clf in clfs}) == 3
 
     three, four = Program(clfs[0]._network.architecture), Program(clfs[1]._network.architecture)
@@ -233,7 +234,7 @@ def test_idle_states_are_few(images, small, monkeypatch):
             pass
         with four.training_state("adam"):
             pass
-    assert [architecture.dense_units for architecture, _ in _program._idle_states] == [(4,), (3,)]
+    assert [architecture.dense_units for architecture, _ in program._idle_states] == [(4,), (3,)]
 
 
 def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):

@@ -23,11 +23,11 @@ from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from fashioncnn import FashionCNNClassifier, PixelRangeWarning
-from fashioncnn._architecture import initial_weights
-from fashioncnn._layers import Training, train_network
-from fashioncnn._parameters import build_architecture
-from fashioncnn._prediction import batch_sizes, choose_batch_size
-from fashioncnn._steps import cross_entropy
+from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._network.architecture import initial_weights
+from fashioncnn._tensorflow.layers import Training, train_network
+from fashioncnn._tensorflow.prediction import batch_sizes, choose_batch_size
+from fashioncnn._tensorflow.steps import cross_entropy
 
 # Shapes and networks go together and are few, so that few programs are compiled.
 # Each: the shape of an image, the number of classes, parameters.

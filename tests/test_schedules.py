@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from fashioncnn._schedules import SCHEDULES, learning_rates
+from fashioncnn._network.schedules import SCHEDULES, learning_rates
 
 
 def rates(schedule, n_steps, peak=0.5):

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validat
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
-from fashioncnn._backend import _follow_joblib_threads
+from fashioncnn._tensorflow.backend import _follow_joblib_threads
 
 
 def test_pipeline(images, small):

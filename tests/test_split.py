@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fashioncnn._split import split_rows
+from fashioncnn._inputs.split import split_rows
 
 
 def split(members, fraction, seed=0):

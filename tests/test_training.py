@@ -14,17 +14,17 @@ from sklearn.metrics import log_loss
 from sklearn.utils import compute_class_weight
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._callbacks import Callbacks
-from fashioncnn._checkpoint import new_checkpoint, spawn_seeds
-from fashioncnn._data import Images, Parts
-from fashioncnn._layers import Training, train_network
-from fashioncnn._optimizers import OPTIMIZERS
-from fashioncnn._parameters import build_architecture
-from fashioncnn._prediction import Predictor
-from fashioncnn._program import Program
-from fashioncnn._split import split_rows
-from fashioncnn._steps import TrainingState, _padded, cross_entropy, partial_batch_size
-from fashioncnn._training import (
+from fashioncnn._inputs.fit_data import Images, Parts
+from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._inputs.split import split_rows
+from fashioncnn._network.checkpoint import new_checkpoint, spawn_seeds
+from fashioncnn._tensorflow.layers import Training, train_network
+from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.prediction import Predictor
+from fashioncnn._tensorflow.program import Program
+from fashioncnn._tensorflow.steps import TrainingState, _padded, cross_entropy, partial_batch_size
+from fashioncnn._training.callbacks import Callbacks
+from fashioncnn._training.loop import (
     Settings,
     _feed,
     _Progress,
@@ -178,7 +178,7 @@ def test_division_into_calls_changes_no_bit(images, small, monkeypatch, name, va
     clf = small(epochs=3)
     before = probabilities(clf, images)
     history = clf.history_
-    monkeypatch.setattr(f"fashioncnn._training.{name}", value)
+    monkeypatch.setattr(f"fashioncnn._training.loop.{name}", value)
     np.testing.assert_array_equal(probabilities(clf, images), before)
     assert clf.history_ == history
 
@@ -188,7 +188,7 @@ def test_division_into_calls_changes_no_bit(images, small, monkeypatch, name, va
 def test_casting_by_block_equals_casting_all(images, small, monkeypatch, dtype, most):
     X, y = (images[0] / 7).astype(dtype), images[1]
     expected = probabilities(small(epochs=2), (X.astype(np.float32), y))
-    monkeypatch.setattr("fashioncnn._training._RESIDENT_BYTES", most)
+    monkeypatch.setattr("fashioncnn._training.loop._RESIDENT_BYTES", most)
     np.testing.assert_array_equal(probabilities(small(epochs=2), (X, y)), expected)
 
 

@@ -6,8 +6,13 @@ import pandas as pd
 import pytest
 from sklearn.utils import compute_class_weight
 
-from fashioncnn._labels import encode_labels
-from fashioncnn._weights import class_weights, combine_weights, sample_weights, scale_to_mean_one
+from fashioncnn._inputs.labels import encode_labels
+from fashioncnn._inputs.weights import (
+    class_weights,
+    combine_weights,
+    sample_weights,
+    scale_to_mean_one,
+)
 
 
 def test_class_weights():

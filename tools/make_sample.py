@@ -3,7 +3,7 @@
 
 Run ``python tools/make_sample.py``; it needs the full data set. The same images are drawn every
 time. If they are others than before (another seed, another size), the check at the end fails and
-its message has the shape and sha256 to enter in ``fashioncnn.datasets``.
+its message has the shape and sha256 to enter in ``fashioncnn.datasets.fashion_mnist``.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from fashioncnn import load_fashion_mnist, load_fashion_mnist_sample
 SEED = 1708_07747  # the number of the data set's article on arXiv
 IMAGES_PER_CLASS = {"train": 300, "test": 100}
 FILE_PREFIXES = {"train": "sample-train", "test": "sample-t10k"}
-DATA_FOLDER = Path(__file__).parents[1] / "src" / "fashioncnn" / "data"
+DATA_FOLDER = Path(__file__).parents[1] / "src" / "fashioncnn" / "datasets" / "data"
 
 
 def draw_sample(subset: str) -> tuple[np.ndarray, np.ndarray]:

@@ -144,7 +144,7 @@ class Session:
         """Measure the most GFLOP/s that the cores reach, on what TensorFlow does fastest."""
         import tensorflow as tf
 
-        from fashioncnn._precision import training_precision
+        from fashioncnn._tensorflow.precision import training_precision
 
         precisions = dict.fromkeys(("float32", training_precision("auto")))
         n = 2048

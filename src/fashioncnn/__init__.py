@@ -5,13 +5,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fashioncnn._scaling import PixelRangeWarning
     from fashioncnn.classifier import FashionCNNClassifier
     from fashioncnn.datasets import (
         FASHION_MNIST_CLASSES,
         load_fashion_mnist,
         load_fashion_mnist_sample,
     )
+    from fashioncnn.exceptions import PixelRangeWarning
 
 __version__ = "0.1.0"
 
@@ -26,7 +26,7 @@ __all__ = [
 _HOMES = {
     "FASHION_MNIST_CLASSES": "fashioncnn.datasets",
     "FashionCNNClassifier": "fashioncnn.classifier",
-    "PixelRangeWarning": "fashioncnn._scaling",
+    "PixelRangeWarning": "fashioncnn.exceptions",
     "load_fashion_mnist": "fashioncnn.datasets",
     "load_fashion_mnist_sample": "fashioncnn.datasets",
 }

@@ -17,9 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fashioncnn._architecture import ACTIVATIONS, Architecture
-from fashioncnn._checkpoint import Checkpoint, new_checkpoint
-from fashioncnn._data import (
+from fashioncnn._inputs.fit_data import (
     Known,
     Parts,
     TrainingData,
@@ -29,10 +27,8 @@ from fashioncnn._data import (
     divide,
     undivided,
 )
-from fashioncnn._fitted import Compilation, FittedNetwork
-from fashioncnn._inputs import check_images
-from fashioncnn._outputs import decision, log_softmax, softmax
-from fashioncnn._parameters import (
+from fashioncnn._inputs.images import check_images
+from fashioncnn._inputs.parameters import (
     Names,
     Nested,
     Number,
@@ -47,9 +43,13 @@ from fashioncnn._parameters import (
     refuse_unprintable,
     warn_of_many_parameters,
 )
-from fashioncnn._scaling import fit_scaling, warn_of_other_range
-from fashioncnn._schedules import SCHEDULES
-from fashioncnn._start import start_tensorflow
+from fashioncnn._network.architecture import ACTIVATIONS, Architecture
+from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
+from fashioncnn._network.fitted import Compilation, FittedNetwork
+from fashioncnn._network.probabilities import decision, log_softmax, softmax
+from fashioncnn._network.scaling import fit_scaling, warn_of_other_range
+from fashioncnn._network.schedules import SCHEDULES
+from fashioncnn._tensorflow.start import start_tensorflow
 from fashioncnn.recipes import RECIPES
 
 _EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
@@ -566,10 +566,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
         start_tensorflow()
         copies = copy_callbacks(self.callbacks)  # in a forked process, a model in one would hang
-        from fashioncnn._backend import undisturbed
-        from fashioncnn._callbacks import with_model
-        from fashioncnn._program import program_for
-        from fashioncnn._training import read_settings, train
+        from fashioncnn._tensorflow.backend import undisturbed
+        from fashioncnn._tensorflow.program import program_for
+        from fashioncnn._training.callbacks import with_model
+        from fashioncnn._training.loop import read_settings, train
 
         settings = read_settings(vars(self))._replace(**changes)
         compilation = Compilation(

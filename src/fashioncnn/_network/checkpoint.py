@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fashioncnn._architecture import Architecture, Weights, initial_weights
+from fashioncnn._network.architecture import Architecture, Weights, initial_weights
 
 History = dict[str, list[float]]  # lists of one value per epoch
 Slots = dict[str, tuple[np.ndarray, ...]]  # an optimizer's moments of each trainable weight

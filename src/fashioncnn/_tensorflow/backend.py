@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fashioncnn._start import in_thread
+from fashioncnn._tensorflow.start import in_thread
 
 __all__ = ["as_tensor", "copied_as_tensor", "keras", "tf", "undisturbed", "untouched"]
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fashioncnn._architecture import Architecture, Weights
-from fashioncnn._checkpoint import Checkpoint
-from fashioncnn._scaling import PixelRange, Scaling, pixel_range
-from fashioncnn._start import start_tensorflow
+from fashioncnn._network.architecture import Architecture, Weights
+from fashioncnn._network.checkpoint import Checkpoint
+from fashioncnn._network.scaling import PixelRange, Scaling, pixel_range
+from fashioncnn._tensorflow.start import start_tensorflow
 
 _model_lock = threading.Lock()
 _PARAMETERS = {"kernel_sizes": "kernel_size", "pool_sizes": "pool_size"}  # by field
@@ -92,7 +92,7 @@ class FittedNetwork:
             that the last steps of training have driven there.
         """
         start_tensorflow()
-        from fashioncnn._backend import undisturbed
+        from fashioncnn._tensorflow.backend import undisturbed
 
         logits: np.ndarray = undisturbed(lambda: self._logits(pixels))
         if not np.isfinite(logits).all():
@@ -117,8 +117,8 @@ class FittedNetwork:
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         if self._predictor is None:
-            from fashioncnn._prediction import Predictor
-            from fashioncnn._program import program_for
+            from fashioncnn._tensorflow.prediction import Predictor
+            from fashioncnn._tensorflow.program import program_for
 
             program = program_for(self.architecture)
             self._predictor = Predictor(program, self.weights, self.scaling)  # type: ignore[misc]
@@ -127,7 +127,7 @@ class FittedNetwork:
     def keras_model(self) -> Any:
         """Return the network as a compiled keras.Model, built when it is first asked for."""
         start_tensorflow()
-        from fashioncnn._backend import untouched
+        from fashioncnn._tensorflow.backend import untouched
 
         with _model_lock:
             if self._model is None:
@@ -135,7 +135,7 @@ class FittedNetwork:
             return self._model
 
     def _build_model(self) -> Any:
-        from fashioncnn._network import build_compiled_network, set_weights
+        from fashioncnn._tensorflow.keras_model import build_compiled_network, set_weights
 
         model = build_compiled_network(self.architecture, self.scaling, self.compilation)
         set_weights(model, self.weights)

@@ -7,14 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fashioncnn._inputs import as_network_input
-from fashioncnn._warnings import warn_user
+from fashioncnn._inputs.images import as_network_input
+from fashioncnn._messages import warn_user
+from fashioncnn.exceptions import PixelRangeWarning
 
 _BLOCK = 2**20  # values whose float64 copies are held at a time
-
-
-class PixelRangeWarning(UserWarning):
-    """The pixels to predict seem to be on another scale than those of training."""
 
 
 class Scaling(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from fashioncnn._backend import keras, tf
+from fashioncnn._tensorflow.backend import keras, tf
 
 _EPSILON = 1e-7
 

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from fashioncnn._inputs import ImageShape, check_images, check_training_images
-from fashioncnn._labels import (
+from fashioncnn._inputs.images import ImageShape, check_images, check_training_images
+from fashioncnn._inputs.labels import (
     as_labels,
     check_classes,
     codes_of,
@@ -20,10 +20,9 @@ from fashioncnn._labels import (
     refuse_one_class,
     refuse_other_classes,
 )
-from fashioncnn._parameters import parse_image_shape
-from fashioncnn._scaling import PixelRange, pixel_range, warn_of_other_range
-from fashioncnn._split import split_rows
-from fashioncnn._weights import (
+from fashioncnn._inputs.parameters import parse_image_shape
+from fashioncnn._inputs.split import split_rows
+from fashioncnn._inputs.weights import (
     absolute_weights,
     class_weights,
     combine_weights,
@@ -31,6 +30,7 @@ from fashioncnn._weights import (
     sample_weights,
     scale_to_mean_one,
 )
+from fashioncnn._network.scaling import PixelRange, pixel_range, warn_of_other_range
 
 
 class Images(NamedTuple):

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from fashioncnn._architecture import Architecture, Weights
-from fashioncnn._backend import as_tensor, tf
-from fashioncnn._data import Selection
-from fashioncnn._inputs import as_network_input, network_dtype
-from fashioncnn._program import Program
-from fashioncnn._scaling import Scaling, scaling_arrays
+from fashioncnn._inputs.fit_data import Selection
+from fashioncnn._inputs.images import as_network_input, network_dtype
+from fashioncnn._network.architecture import Architecture, Weights
+from fashioncnn._network.scaling import Scaling, scaling_arrays
+from fashioncnn._tensorflow.backend import as_tensor, tf
+from fashioncnn._tensorflow.program import Program
 
 _MAX_ACTIVATION_BYTES = 256 * 2**20  # of the largest feature map in a batch
 # All places of a batch are computed by the same instructions only if the matrix product's inner

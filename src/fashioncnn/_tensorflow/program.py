@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from fashioncnn._architecture import Architecture, Shape
-from fashioncnn._backend import untouched
-from fashioncnn._optimizers import OPTIMIZERS
-from fashioncnn._steps import (
+from fashioncnn._network.architecture import Architecture, Shape
+from fashioncnn._tensorflow.backend import untouched
+from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.steps import (
     TrainingState,
     new_training_state,
     trace_forward,

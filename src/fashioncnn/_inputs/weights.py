@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from fashioncnn._arrays import number_errors, to_numbers
-from fashioncnn._labels import plain_labels
-from fashioncnn._warnings import shortened, shown, warn_user
+from fashioncnn._inputs.arrays import number_errors, to_numbers
+from fashioncnn._inputs.labels import plain_labels
+from fashioncnn._messages import shortened, shown, warn_user
 
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
 

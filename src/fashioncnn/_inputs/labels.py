@@ -10,8 +10,8 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-from fashioncnn._arrays import collected, kinds_of, missing_as_nan, to_array
-from fashioncnn._warnings import shortened, shown
+from fashioncnn._inputs.arrays import collected, kinds_of, missing_as_nan, to_array
+from fashioncnn._messages import shortened, shown
 
 _KINDS = {"O": "string", "U": "string", "M": "date", "m": "duration"}  # others are numbers
 

@@ -5,8 +5,8 @@ import os
 import re
 from pathlib import Path
 
-from fashioncnn._backend import tf
-from fashioncnn._warnings import warn_user
+from fashioncnn._messages import warn_user
+from fashioncnn._tensorflow.backend import tf
 
 _CPU_FEATURES = {"amx_bf16", "avx512_bf16"}
 _ONEDNN_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")

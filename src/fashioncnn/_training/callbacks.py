@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fashioncnn._architecture import Architecture
-from fashioncnn._backend import keras, tf, untouched
-from fashioncnn._fitted import Compilation
-from fashioncnn._network import build_compiled_network, weight_name
-from fashioncnn._optimizers import OPTIMIZERS
-from fashioncnn._scaling import Scaling
-from fashioncnn._schedules import Pace
-from fashioncnn._steps import TrainingState
+from fashioncnn._network.architecture import Architecture
+from fashioncnn._network.fitted import Compilation
+from fashioncnn._network.scaling import Scaling
+from fashioncnn._network.schedules import Pace
+from fashioncnn._tensorflow.backend import keras, tf, untouched
+from fashioncnn._tensorflow.keras_model import build_compiled_network, weight_name
+from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.steps import TrainingState
 
 _TRAIN_BATCH_HOOKS = (  # the last two are what the first two call unless they are overridden
     "on_train_batch_begin",

@@ -3,11 +3,11 @@
 
 from typing import Any
 
-from fashioncnn._architecture import Architecture, Layer, Weights
-from fashioncnn._backend import keras
-from fashioncnn._fitted import Compilation
-from fashioncnn._optimizers import OPTIMIZERS
-from fashioncnn._scaling import Scaling
+from fashioncnn._network.architecture import Architecture, Layer, Weights
+from fashioncnn._network.fitted import Compilation
+from fashioncnn._network.scaling import Scaling
+from fashioncnn._tensorflow.backend import keras
+from fashioncnn._tensorflow.optimizers import OPTIMIZERS
 
 
 def build_network(

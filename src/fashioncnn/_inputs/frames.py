@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fashioncnn._arrays import SPARSE, dtype_of_objects, to_numbers
-from fashioncnn._warnings import shortened
+from fashioncnn._inputs.arrays import SPARSE, dtype_of_objects, to_numbers
+from fashioncnn._messages import shortened
 
 # Types of columns that hold numbers, or of which scikit-learn says well what is wrong.
 _INTEGERS = re.compile(r"u?int(8|16|32|64)\b")

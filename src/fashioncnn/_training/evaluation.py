@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fashioncnn._callbacks import Callbacks
-from fashioncnn._data import ValidationImages
-from fashioncnn._outputs import log_softmax
-from fashioncnn._prediction import Predictor
-from fashioncnn._program import Program
-from fashioncnn._scaling import Scaling
-from fashioncnn._steps import TrainingState
+from fashioncnn._inputs.fit_data import ValidationImages
+from fashioncnn._network.probabilities import log_softmax
+from fashioncnn._network.scaling import Scaling
+from fashioncnn._tensorflow.prediction import Predictor
+from fashioncnn._tensorflow.program import Program
+from fashioncnn._tensorflow.steps import TrainingState
+from fashioncnn._training.callbacks import Callbacks
 
 
 class Evaluation(NamedTuple):

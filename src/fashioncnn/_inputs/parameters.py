@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
-from fashioncnn._architecture import Architecture, Window
-from fashioncnn._warnings import warn_user
+from fashioncnn._messages import warn_user
+from fashioncnn._network.architecture import Architecture, Window
 
 _MANY_PARAMETERS = 20_000_000
 _MOST_PARAMETERS = 10**12

@@ -263,7 +263,7 @@ def load_fashion_mnist_sample(
     >>> sum(y == "Ankle boot").item()
     100
     """
-    folder = files("fashioncnn") / "data"
+    folder = files("fashioncnn.datasets") / "data"
     return _load_parts(folder, _select_parts(_SAMPLE, subset), as_names, "Reinstall fashioncnn.")
 
 

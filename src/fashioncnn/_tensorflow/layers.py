@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashioncnn._architecture import Architecture, Layer
-from fashioncnn._backend import keras, tf
+from fashioncnn._network.architecture import Architecture, Layer
+from fashioncnn._tensorflow.backend import keras, tf
 
 Tensors = Mapping[str, Any]  # each weight's value by its name
 

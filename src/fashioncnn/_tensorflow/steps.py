@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fashioncnn._architecture import Architecture, Shape, Weights
-from fashioncnn._backend import tf
-from fashioncnn._checkpoint import Slots
-from fashioncnn._layers import Training, apply_network, train_network
-from fashioncnn._optimizers import Optimizer, decay_kernels
+from fashioncnn._network.architecture import Architecture, Shape, Weights
+from fashioncnn._network.checkpoint import Slots
+from fashioncnn._tensorflow.backend import tf
+from fashioncnn._tensorflow.layers import Training, apply_network, train_network
+from fashioncnn._tensorflow.optimizers import Optimizer, decay_kernels
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_BACKEND = "fashioncnn._tensorflow.backend"  # imported by its name, since it imports this module
 _SECONDS_TO_BEGIN = 1.0  # more than a new thread ever takes
 
 _has_lost_tensorflow = False  # whether this process was forked from one where TensorFlow ran
@@ -31,9 +32,9 @@ def start_tensorflow() -> None:
             "'spawn' or 'forkserver' of Python's multiprocessing; or fit and predict in the child "
             "processes only."
         )
-    if "fashioncnn._backend" not in sys.modules:
+    if _BACKEND not in sys.modules:
         # Half an import could not be finished later, and Ctrl-C reaches the main thread only.
-        in_thread(lambda: importlib.import_module("fashioncnn._backend"))
+        in_thread(lambda: importlib.import_module(_BACKEND))
 
 
 def in_thread(function: Callable[[], T]) -> T:
@@ -88,7 +89,7 @@ def _is_running() -> bool:
 
 def _is_being_imported() -> bool:
     """Say whether another thread is importing TensorFlow, whose locks a fork copies as they are."""
-    modules = (sys.modules.get(name) for name in ("tensorflow", "keras", "fashioncnn._backend"))
+    modules = (sys.modules.get(name) for name in ("tensorflow", "keras", _BACKEND))
     specs = (getattr(module, "__spec__", None) for module in modules)
     return any(getattr(spec, "_initializing", False) for spec in specs)
 

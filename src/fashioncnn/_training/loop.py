@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashioncnn._backend import as_tensor, copied_as_tensor, keras, tf
-from fashioncnn._callbacks import Callbacks
-from fashioncnn._checkpoint import Checkpoint, History, joined
-from fashioncnn._data import Images, Parts
-from fashioncnn._inputs import as_network_input, network_dtype
-from fashioncnn._optimizers import OPTIMIZERS
-from fashioncnn._precision import training_precision
-from fashioncnn._program import Program
-from fashioncnn._scaling import Scaling, scaling_arrays
-from fashioncnn._schedules import Pace
-from fashioncnn._steps import TrainingState, partial_batch_size
-from fashioncnn._validation import Evaluation, evaluation, validate
+from fashioncnn._inputs.fit_data import Images, Parts
+from fashioncnn._inputs.images import as_network_input, network_dtype
+from fashioncnn._network.checkpoint import Checkpoint, History, joined
+from fashioncnn._network.scaling import Scaling, scaling_arrays
+from fashioncnn._network.schedules import Pace
+from fashioncnn._tensorflow.backend import as_tensor, copied_as_tensor, keras, tf
+from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.precision import training_precision
+from fashioncnn._tensorflow.program import Program
+from fashioncnn._tensorflow.steps import TrainingState, partial_batch_size
+from fashioncnn._training.callbacks import Callbacks
+from fashioncnn._training.evaluation import Evaluation, evaluation, validate
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
 _LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too

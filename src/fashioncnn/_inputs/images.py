@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_n_features, check_array, check_X_y, validate_data
 
-from fashioncnn._arrays import (
+from fashioncnn._inputs.arrays import (
     FILES,
     collected,
     dtype_of_objects,
@@ -20,8 +20,8 @@ from fashioncnn._arrays import (
     to_array,
     with_arrays,
 )
-from fashioncnn._frames import check_frame, is_frame
-from fashioncnn._warnings import shortened, warn_user
+from fashioncnn._inputs.frames import check_frame, is_frame
+from fashioncnn._messages import shortened, warn_user
 
 ImageShape = tuple[int, int, int]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fashioncnn._warnings import shortened, warn_user
+from fashioncnn._messages import shortened, warn_user
 
 
 def split_rows(

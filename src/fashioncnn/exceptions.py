@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Warnings of this library, by which users can tell them from others."""
+
+
+class PixelRangeWarning(UserWarning):
+    """The pixels to predict seem to be on another scale than those of training."""
