@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import initial_weights
 
 
@@ -19,7 +19,7 @@ def architecture(image_shape=(28, 28, 1), n_classes=10, **params):
 
 def test_default_is_the_articles_network():
     rows = [
-        (layer.kind, layer.output_shape, sum(math.prod(s) for s in layer.weights.values()))
+        (layer.kind, layer.output_shape, sum(math.prod(w.shape) for w in layer.weights.values()))
         for layer in architecture().layers
     ]
     assert rows == [

@@ -3,6 +3,7 @@
 
 import copy
 import csv
+import dataclasses
 import functools
 import pickle
 
@@ -29,6 +30,7 @@ from sklearn.exceptions import NotFittedError
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._network.checkpoint import new_checkpoint
+from fashioncnn._network.fitted import Network
 from fashioncnn._tensorflow.keras_model import build_compiled_network, set_weights
 
 EPOCHS, BATCH = 4, 16
@@ -73,7 +75,9 @@ class Batches(keras.utils.PyDataset):
         return self.X[self.rows[number]], self.targets[self.rows[number]]
 
 
-build_once = functools.cache(build_compiled_network)
+@functools.cache
+def build_once(*parts):
+    return build_compiled_network(Network(*parts))
 
 
 def new_model(network, weights):
@@ -347,7 +351,8 @@ def test_terminate_on_nan(data, make, capsys, learning_rate):
         clf.fit(**data)
     ours = said()
     np.testing.assert_array_equal(clf.predict_proba(data["X"]), before)
-    clf._network.compilation = clf._network.compilation._replace(learning_rate=learning_rate)
+    compilation = clf._network.compilation._replace(learning_rate=learning_rate)
+    clf._network = dataclasses.replace(clf._network, compilation=compilation)
     fit_keras(clf, data, [TerminateOnNaN()])
     assert ours == said()[:1]
     assert len(ours) == 1

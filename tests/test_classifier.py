@@ -219,7 +219,7 @@ def test_input_is_not_changed(images, small):
 
 def test_warnings_point_at_the_caller(images, small, monkeypatch):
     X, y = images
-    monkeypatch.setattr("fashioncnn._inputs.parameters._MANY_PARAMETERS", 10)
+    monkeypatch.setattr("fashioncnn._inputs.architecture._MANY_PARAMETERS", 10)
     flat_colour = np.zeros((90, 3 * 64))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

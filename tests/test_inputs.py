@@ -10,12 +10,8 @@ import pytest
 from ml_dtypes import bfloat16
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.images import (
-    as_network_input,
-    check_images,
-    check_training_images,
-    network_dtype,
-)
+from fashioncnn._inputs.images import check_images, check_training_images
+from fashioncnn._network.data import as_network_input, network_dtype
 
 N = 6
 Y = np.arange(N) % 2

@@ -151,12 +151,12 @@ def test_an_interrupt_in_any_step_keeps_the_complete_epochs(few, small, name, st
     assert seen == {None, *ends}
 
 
-@pytest.mark.parametrize("name", ["new_training_state", "trace_training", "trace_forward"])
+@pytest.mark.parametrize("name", ["new_training_variables", "trace_training", "trace_forward"])
 def test_a_fault_while_a_program_is_compiled(images, small, monkeypatch, name):
     X, y = images
     clf = small(epochs=1, validation_fraction=0.2).fit(X, y)
     before, attributes = clf.predict_proba(X), dict(vars(clf))
-    for cache in ("_programs", "_idle_states"):
+    for cache in ("_programs", "_idle_variables"):
         monkeypatch.setattr(program, cache, type(getattr(program, cache))())
     with monkeypatch.context() as broken:
         broken.setattr(program, name, None)
@@ -203,7 +203,7 @@ def test_what_is_begun_in_a_thread_ends_before_the_interrupt_is_heard():
         ended.append(True)
 
     with pytest.raises(KeyboardInterrupt):
-        start.in_thread(run)
+        start.call_in_thread(run)
     assert ended
     assert "fashioncnn" not in {thread.name for thread in threading.enumerate()}
 

@@ -234,12 +234,12 @@ def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, names):
     clf = small(epochs=2, batch_normalization=True, validation_fraction=0.2)
     before = clf.fit(X, y).predict_proba(X)
     monkeypatch.setattr(program, "_programs", type(program._programs)())
-    monkeypatch.setattr(program, "_idle_states", type(program._idle_states)())
+    monkeypatch.setattr(program, "_idle_variables", type(program._idle_variables)())
     with ExitStack() as settings:
         for name in names:
             settings.enter_context(SETTINGS[name]())
         inside = clf.fit(X, y).predict_proba(X)
-        program._idle_states.clear()  # and with them the variables of the trace
+        program._idle_variables.clear()  # and with them the variables of the trace
         in_cached_program = clf.fit(X, y).predict_proba(X)
         model = clf.model_
     np.testing.assert_array_equal(inside, before)

@@ -10,18 +10,18 @@ import pytest
 import tensorflow as tf
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import ACTIVATIONS, initial_weights
+from fashioncnn._network.folding import fold_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
 from fashioncnn._tensorflow.layers import (
     _MONOTONE,
-    Training,
+    TrainingMode,
     _drop,
     _Run,
     apply_network,
     train_network,
 )
-from fashioncnn._tensorflow.prediction import folded_weights
 
 N_CLASSES = 3
 
@@ -85,7 +85,7 @@ def traced_step(architecture, weights, images, targets, n_real=None, precision="
 
     @tf.function(autograph=False)
     def step():
-        training = Training(seed, 0, tf.constant(n_real), precision)
+        training = TrainingMode(seed, 0, tf.constant(n_real), precision)
         trained = train_network(architecture, tensors, tf.constant(images), training, loss_of)
         return trained.logits, trained.gradients, trained.statistics
 
@@ -159,7 +159,7 @@ def test_prediction_is_that_of_stock_layers(name):
     images, _ = batch(architecture, 12)
     model = build_network(architecture)
     set_weights(model, weights)
-    folded = folded_weights(architecture, weights)
+    folded = fold_weights(architecture, weights)
     # Compiled, since TensorFlow then makes bias and activation part of the convolution.
     predict = tf.function(lambda: apply_network(architecture, folded, images), autograph=False)
     logits = predict()
@@ -170,7 +170,7 @@ def test_folding_leaves_the_weights_alone():
     architecture = make(batch_normalization=True)
     weights = weights_of(architecture)
     before = {name: value.copy() for name, value in weights.items()}
-    folded = folded_weights(architecture, weights)
+    folded = fold_weights(architecture, weights)
     assert not any(name.endswith(("gamma", "moving_mean")) for name in folded)
     assert_equal(weights, before, tolerance=0)
 
@@ -188,7 +188,7 @@ def test_pooling_comes_first_where_activations_never_fall(activation):
         *("default", "article", "normalized", "normalized, same", "gelu", "tanh"),
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in sorted(ACTIVATIONS - {"gelu", "tanh"})
+            for name in sorted({*ACTIVATIONS} - {"gelu", "tanh"})
         ),
     ],
 )
@@ -270,8 +270,8 @@ def test_dropout_acts_before_convolutions_too():
 
 def mask_of(architecture, layer, shape, seed=0, step=0):
     """Return which values a dropout layer keeps, and by what they are yet to be multiplied."""
-    run = _Run(architecture, {}, Training(seed, step, 1, "float32"))
-    return _drop(run, layer, tf.ones(shape)).numpy(), run.scale
+    run = _Run(architecture, {}, TrainingMode(seed, step, 1, "float32"))
+    return _drop(run, layer, tf.ones(shape)).numpy(), run.dropout_factor
 
 
 def masks_of(rates, shape, seeds=(0,), steps=(0,)):
@@ -326,7 +326,7 @@ def test_dropout_decides_for_each_of_any_number_of_values(rate, n_values):
     (layer,) = (each for each in architecture.layers if each.kind == "Dropout")
 
     def dropped(step):
-        run = _Run(architecture, {}, Training(0, step, 1, "float32"))
+        run = _Run(architecture, {}, TrainingMode(0, step, 1, "float32"))
         return _drop(run, layer, tf.ones(n_values, tf.uint8)).numpy()
 
     n_steps = 100 if n_values < 100 else 1

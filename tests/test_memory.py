@@ -56,7 +56,7 @@ def test_memory_stays_flat_over_architectures(tmp_path, user_environment):
 
 @pytest.mark.parametrize("most", [0, 2**30])
 def test_python_copies_no_more_than_a_few_images(monkeypatch, most):
-    monkeypatch.setattr("fashioncnn._training.loop._RESIDENT_BYTES", most)
+    monkeypatch.setattr("fashioncnn._training.feed._RESIDENT_BYTES", most)
     random = np.random.default_rng(0)
     X, y = random.integers(0, 256, (40_000, 28, 28), dtype=np.uint8), np.arange(40_000) % 2
     settings = {"kernel_size": 1, "pool_size": 14, "batch_size": 512, "epochs": 1}

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils import estimator_html_repr
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import initial_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
 from fashioncnn._tensorflow.prediction import Predictor
@@ -237,7 +237,8 @@ def test_model_is_compiled_with_the_parameters(images, small, optimizer, name):
 def test_notebook_repr_does_not_build_the_model(images, small, monkeypatch):
     clf = small(epochs=1).fit(*images)
     monkeypatch.setattr(
-        type(clf._network), "keras_model", lambda self: pytest.fail("the model was built")
+        "fashioncnn._tensorflow.keras_model.keras_model_for",
+        lambda network: pytest.fail("the model was built"),
     )
     assert "FashionCNNClassifier" in estimator_html_repr(clf)
     assert "FashionCNNClassifier" in repr(clf)

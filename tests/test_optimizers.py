@@ -6,44 +6,46 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashioncnn._tensorflow.optimizers import OPTIMIZERS, decay_kernels
+from fashioncnn._network.fitted import Compilation
+from fashioncnn._network.optimizers import OPTIMIZER_NAMES, OPTIMIZERS
+from fashioncnn._tensorflow.optimizers import UPDATE_RULES, decay_kernels, new_keras_optimizer
+
+LOSS = "categorical_crossentropy"
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZER_NAMES)
 def test_steps_equal_those_of_keras(name, weight_decay):
-    optimizer = OPTIMIZERS[name]
+    rule = UPDATE_RULES[OPTIMIZERS[name].update_rule]
     random = np.random.default_rng(0)
     start = random.normal(size=(4, 3)).astype(np.float32)
     gradients = random.normal(size=(6, 4, 3)).astype(np.float32)
 
     ours = tf.Variable(start)
-    slots = [tf.Variable(tf.zeros_like(start)) for _ in range(optimizer.n_slots)]
+    slots = [tf.Variable(tf.zeros_like(start)) for _ in range(rule.n_slots)]
     theirs = keras.Variable(start, name="kernel")
-    keras_optimizer = optimizer.to_keras(0.02, weight_decay)
+    keras_optimizer = new_keras_optimizer(Compilation(name, 0.02, weight_decay, LOSS))
     for step, gradient in enumerate(gradients):
-        decay_kernels({"dense1/kernel": ours}, 0.02 * weight_decay)
-        optimizer.apply(ours, slots, tf.constant(gradient), 0.02, tf.constant(step))
+        decay_kernels([ours], 0.02 * weight_decay)
+        rule.apply(ours, slots, tf.constant(gradient), 0.02, tf.constant(step))
         keras_optimizer.apply([tf.constant(gradient)], [theirs])
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
     assert np.abs(ours.numpy() - start).max() > 0.01
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZER_NAMES)
 def test_in_keras_too_only_kernels_decay(name):
-    optimizer = OPTIMIZERS[name].to_keras(0.1, 0.5)
+    optimizer = new_keras_optimizer(Compilation(name, 0.1, 0.5, LOSS))
     variables = [keras.Variable([1.0], name=v) for v in ("kernel", "bias", "gamma", "beta")]
     optimizer.apply([tf.zeros(1)] * 4, variables)
     np.testing.assert_allclose(np.ravel(variables), [0.95, 1, 1, 1])
 
 
+def test_every_name_stands_for_a_rule():
+    assert OPTIMIZERS.keys() == set(OPTIMIZER_NAMES)
+    assert {optimizer.update_rule for optimizer in OPTIMIZERS.values()} == UPDATE_RULES.keys()
+
+
 def test_default_rates():
     rates = {name: optimizer.learning_rate for name, optimizer in OPTIMIZERS.items()}
     assert rates == {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.001, "sgd": 0.01}
-
-
-def test_only_kernels_decay():
-    names = ("conv/kernel", "conv/bias", "norm/gamma", "norm/beta", "dense1/kernel")
-    weights = {name: tf.Variable([1.0]) for name in names}
-    decay_kernels(weights, 0.25)
-    assert [float(weight[0]) for weight in weights.values()] == [0.75, 1, 1, 1, 0.75]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The package as a whole: public names, metadata, doctests, and what the README says."""
 
+import ast
 import contextlib
 import doctest
 import importlib
@@ -78,6 +79,19 @@ def test_doctests_are_looked_for_in_every_file():
 def test_doctests(module):
     results = doctest.testmod(importlib.import_module(module))
     assert results.failed == 0
+
+
+def test_imports_by_a_string_are_few():
+    """The check of import directions does not see them."""
+    by_string = ("import_module", "__import__", "importlib", "exec", "eval")
+    users = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Name) and node.id in by_string)
+        or (isinstance(node, ast.Attribute) and node.attr in by_string)
+    }
+    assert users == {"__init__.py", "_tensorflow/start.py"}
 
 
 def blocks(language, text=README):

@@ -12,11 +12,16 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import initial_weights
 from fashioncnn._tensorflow import program, steps
-from fashioncnn._tensorflow.optimizers import OPTIMIZERS
-from fashioncnn._tensorflow.prediction import Predictor, batch_sizes, choose_batch_size
+from fashioncnn._tensorflow.optimizers import UPDATE_RULES
+from fashioncnn._tensorflow.prediction import (
+    Predictor,
+    batch_sizes,
+    choose_batch_size,
+    predict_logits,
+)
 from fashioncnn._tensorflow.program import Program, program_for
 
 
@@ -222,44 +227,44 @@ def test_a_fit_inside_a_fit(images, small, monkeypatch):
         np.testing.assert_array_equal(clf.predict_proba(X), by_hand.predict_proba(X))
 
 
-def test_idle_states_are_few(images, small, monkeypatch):
-    monkeypatch.setattr(program, "_idle_states", type(program._idle_states)())
+def test_idle_variables_are_few(images, small, monkeypatch):
+    monkeypatch.setattr(program, "_idle_variables", type(program._idle_variables)())
     clfs = [small(epochs=1, dense_units=units).fit(*images) for units in (3, 4, 5, 4, 3)]
-    assert [architecture.dense_units for architecture, _ in program._idle_states] == [(4,), (3,)]
+    assert [architecture.dense_units for architecture, _ in program._idle_variables] == [(4,), (3,)]
     assert len({clf.predict_proba(images[0]).tobytes() for clf in clfs}) == 3
 
     three, four = Program(clfs[0]._network.architecture), Program(clfs[1]._network.architecture)
-    with three.training_state("adam"):
-        with three.training_state("adam"):
+    with three.training_variables("adam"):
+        with three.training_variables("adam"):
             pass
-        with four.training_state("adam"):
+        with four.training_variables("adam"):
             pass
-    assert [architecture.dense_units for architecture, _ in program._idle_states] == [(4,), (3,)]
+    assert [architecture.dense_units for architecture, _ in program._idle_variables] == [(4,), (3,)]
 
 
 def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):
     program = Program(fitted._network.architecture)
     start = fitted._network.checkpoint
-    with program.training_state("adam") as outer:
-        with program.training_state("adam") as inner:
+    with program.training_variables("adam") as outer:
+        with program.training_variables("adam") as inner:
             assert inner is not outer
         outer.weights["predictions/bias"].assign_add([1.0, 1.0, 1.0])
     borrowed = []
 
     def fail():
-        with program.training_state("adam") as state:
+        with program.training_variables("adam") as state:
             borrowed.append(state)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    with program.training_state("adam") as again:
+    with program.training_variables("adam") as again:
         assert again is borrowed[0]
         assert again is outer
-        again.reset(start.weights, None)
+        again.assign(start.weights, None)
         for name, value in again.weights_as_numpy().items():
             np.testing.assert_array_equal(value, start.weights[name])
-        assert len(again.slots["predictions/bias"]) == OPTIMIZERS["adam"].n_slots
+        assert len(again.slots["predictions/bias"]) == UPDATE_RULES["adam"].n_slots
         assert not any(slot.numpy().any() for slots in again.slots.values() for slot in slots)
 
 
@@ -282,7 +287,7 @@ def test_threads_predict_what_one_predicts(images, fitted):
 def test_predictions_cast_batch_by_batch(images, fitted):
     pixels = np.tile(images[0][..., np.newaxis].astype(np.float64), (400, 1, 1, 1))
     tracemalloc.start()
-    logits = fitted._network.logits(pixels)
+    logits = predict_logits(fitted._network, pixels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert logits.shape == (36_000, 3)

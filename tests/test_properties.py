@@ -23,9 +23,9 @@ from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from fashioncnn import FashionCNNClassifier, PixelRangeWarning
-from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import initial_weights
-from fashioncnn._tensorflow.layers import Training, train_network
+from fashioncnn._tensorflow.layers import TrainingMode, train_network
 from fashioncnn._tensorflow.prediction import batch_sizes, choose_batch_size
 from fashioncnn._tensorflow.steps import cross_entropy
 
@@ -475,7 +475,7 @@ def test_weight_k_is_k_copies_in_loss_and_gradient(data, network, seed, n_rows, 
             losses = cross_entropy(logits, codes[rows], label_smoothing)
             return tf.reduce_sum(losses * shares * len(rows))
 
-        training = Training(0, 0, len(rows), "float32")
+        training = TrainingMode(0, 0, len(rows), "float32")
         trained = train_network(architecture, values, images[rows], training, loss_of)
         return [trained.loss / len(rows), *trained.gradients.values()]
 

@@ -97,7 +97,7 @@ def array(dtype, *values):
         (PixelRange(0, 2.1), array(np.float32, 0.5)),
         (PixelRange(0, 1), array(np.uint8, 0, 255)),
         (PixelRange(0, 1), array(np.float32, 0, 2.1)),
-        (PixelRange(0, 1, is_integer=True).joined(PixelRange(0, 1)), array(np.uint8, 0, 255)),
+        (PixelRange(0, 1, is_integer=True).union(PixelRange(0, 1)), array(np.uint8, 0, 255)),
     ],
 )
 def test_another_range_warns(training, pixels):
@@ -115,8 +115,8 @@ def test_another_range_warns(training, pixels):
         (PixelRange(0, 255), array(np.float32, -1, 1)),
         (PixelRange(-3, 3), array(np.float32, 0, 1)),
         (PixelRange(0, 1, is_integer=True), array(np.uint8, 0, 255)),  # it was dark
-        (PixelRange(0, 1, True).joined(PixelRange(0, 1, True)), array(np.float32, 0, 2.1)),
-        (PixelRange(0, 255).joined(PixelRange(-1, 1)), array(np.float32, 0, 1)),
+        (PixelRange(0, 1, True).union(PixelRange(0, 1, True)), array(np.float32, 0, 2.1)),
+        (PixelRange(0, 255).union(PixelRange(-1, 1)), array(np.float32, 0, 1)),
         (PixelRange(0, 1), array(np.float32, 0, 2)),
         (PixelRange(0, 1), array(np.float32, -5, 5)),
     ],
@@ -128,7 +128,7 @@ def test_the_same_range_does_not_warn(training, pixels):
 
 
 def test_the_range_of_pieces_is_that_of_all():
-    joined = PixelRange(0, 255, is_integer=True).joined(PixelRange(-1, 1))
+    joined = PixelRange(0, 255, is_integer=True).union(PixelRange(-1, 1))
     assert joined == PixelRange(-1, 255, is_integer=False)
 
 

@@ -14,23 +14,25 @@ from sklearn.metrics import log_loss
 from sklearn.utils import compute_class_weight
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.fit_data import Images, Parts
-from fashioncnn._inputs.parameters import build_architecture
+from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._inputs.split import split_rows
 from fashioncnn._network.checkpoint import new_checkpoint, spawn_seeds
-from fashioncnn._tensorflow.layers import Training, train_network
-from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._network.data import LabelledImages, TrainingSplit
+from fashioncnn._network.fitted import Compilation, Network
+from fashioncnn._tensorflow.layers import TrainingMode, train_network
+from fashioncnn._tensorflow.optimizers import new_keras_optimizer
 from fashioncnn._tensorflow.prediction import Predictor
-from fashioncnn._tensorflow.program import Program
-from fashioncnn._tensorflow.steps import TrainingState, _padded, cross_entropy, partial_batch_size
-from fashioncnn._training.callbacks import Callbacks
-from fashioncnn._training.loop import (
-    Settings,
-    _feed,
-    _Progress,
-    _run_epoch,
-    train,
+from fashioncnn._tensorflow.steps import (
+    StepInputs,
+    TrainingVariables,
+    _batch_rows,
+    cross_entropy,
+    partial_batch_size,
 )
+from fashioncnn._training.feed import ImageFeed
+from fashioncnn._training.loop import Training
+from fashioncnn._training.progress import ProgressBar
+from fashioncnn._training.settings import Settings
 
 
 @pytest.mark.parametrize("label_smoothing", [0, 0.1])
@@ -119,14 +121,17 @@ def test_training_is_a_loop_of_keras_steps(
         batch_size=16,
     )
     start = new_checkpoint(architecture, 0)
-    parts = Parts(Images(pixels, codes, weights), rows, None)
-    *_, trained = train(Program(architecture), None, start, parts, settings, Callbacks())
+    split = TrainingSplit(LabelledImages(pixels, codes, weights), rows, None)
+    compilation = Compilation(optimizer, 0.01, weight_decay, "categorical_crossentropy")
+    training = Training(Network(architecture, None, compilation), start, split, settings, ())
+    training.run()
+    trained = training.result
 
     model = keras_network(batch_normalization)
     model.set_weights(list(start.weights.values()))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     rate = 0.01 if schedule == "constant" else keras.optimizers.schedules.CosineDecay(0.01, 6)
-    keras_optimizer = OPTIMIZERS[optimizer].to_keras(rate, weight_decay)
+    keras_optimizer = new_keras_optimizer(compilation._replace(learning_rate=rate))
     # Few steps are sooner done than compiled.
     model.compile(keras_optimizer, loss, metrics=["accuracy"], run_eagerly=True)
     for epoch in range(2):
@@ -155,7 +160,9 @@ def test_partial_batches_have_few_sizes():
 
 @pytest.mark.parametrize(("n", "n_rows"), [(1, 1), (3, 3), (5, 6), (2, 5)])
 def test_padding_repeats_rows_and_marks_them(n, n_rows):
-    rows, is_real = (tensor.numpy() for tensor in _padded(tf.range(7, 7 + n), n_rows))
+    inputs = StepInputs(*[None] * len(StepInputs._fields))
+    inputs = inputs._replace(rows=tf.range(7, 7 + n), batch_size=n + 1, partial_size=n_rows)
+    rows, is_real = (tensor.numpy() for tensor in _batch_rows(inputs, 0))
     assert is_real.tolist() == [1] * n + [0] * (n_rows - n)
     assert rows.tolist() == [7 + place % n for place in range(n_rows)]
 
@@ -172,13 +179,14 @@ def test_both_losses_train_to_the_same_bits(images, small):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("_RESIDENT_BYTES", 0), ("_SECONDS_PER_CALL", 0), ("_SECONDS_PER_CALL", 9)]
+    ("name", "value"),
+    [("feed._RESIDENT_BYTES", 0), ("loop._SECONDS_PER_CALL", 0), ("loop._SECONDS_PER_CALL", 9)],
 )
 def test_division_into_calls_changes_no_bit(images, small, monkeypatch, name, value):
     clf = small(epochs=3)
     before = probabilities(clf, images)
     history = clf.history_
-    monkeypatch.setattr(f"fashioncnn._training.loop.{name}", value)
+    monkeypatch.setattr(f"fashioncnn._training.{name}", value)
     np.testing.assert_array_equal(probabilities(clf, images), before)
     assert clf.history_ == history
 
@@ -188,7 +196,7 @@ def test_division_into_calls_changes_no_bit(images, small, monkeypatch, name, va
 def test_casting_by_block_equals_casting_all(images, small, monkeypatch, dtype, most):
     X, y = (images[0] / 7).astype(dtype), images[1]
     expected = probabilities(small(epochs=2), (X.astype(np.float32), y))
-    monkeypatch.setattr("fashioncnn._training.loop._RESIDENT_BYTES", most)
+    monkeypatch.setattr("fashioncnn._training.feed._RESIDENT_BYTES", most)
     np.testing.assert_array_equal(probabilities(small(epochs=2), (X, y)), expected)
 
 
@@ -214,7 +222,7 @@ def test_images_above_64_megabytes_are_fed_by_blocks():
     for n, dtype, is_resident in ((1024, "u1", 1), (1025, "u1", 0), (257, "i8", 0), (256, "f4", 1)):
         pixels = np.broadcast_to(image.astype(dtype), (n, 256, 256, 1))
         labels = np.zeros(n, np.int32)
-        (tensor, *_), _ = _feed(Images(pixels, labels, labels))(rows)
+        (tensor, *_), _ = ImageFeed(LabelledImages(pixels, labels, labels)).take(rows)
         assert len(tensor) == (n if is_resident else 3)
 
 
@@ -222,19 +230,29 @@ def test_calls_last_half_a_second_at_most(monkeypatch):
     now, calls = [0.0], []
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
 
-    def take_steps(rows, first_step, totals):  # 0.02 s a step
-        calls.append((first_step, len(rows)))
+    def call_steps(rows, step, loss, n_correct):  # 0.02 s a step
+        calls.append((step, len(rows)))
         now[0] += 0.02 * len(rows) / 8
-        return totals[0] + len(rows), totals[1]
+        return loss + len(rows), n_correct
 
-    order = np.arange(8 * 100 + 3)
-    progress = _Progress(0, 1, 1, 101)
-    n_taken, metrics = _run_epoch(take_steps, order, 7, 8, progress, Callbacks())
-    assert n_taken == 7 + 101
+    n_rows = 8 * 100 + 3
+    architecture = build_architecture(FashionCNNClassifier().get_params(), (6, 6, 1), 3)
+    start = new_checkpoint(architecture, 0)._replace(n_steps=7)
+    training = Training(
+        Network(architecture, None, None),
+        start,
+        TrainingSplit(None, np.arange(n_rows), None),
+        SETTINGS,
+        (),
+    )
+    training.epoch = 1
+    monkeypatch.setattr(training, "_call_steps", call_steps)
+    metrics = training._take_steps(ProgressBar(0, 1, 1, 101))
+    assert training._n_steps == 7 + 101
     assert metrics == {"accuracy": 0, "loss": 1}
     starts, lengths = zip(*calls, strict=True)
-    assert sum(lengths) == len(order)
-    assert starts == tuple(7 + np.cumsum([0, *lengths[:-1]]) // 8)
+    assert sum(lengths) == n_rows
+    assert starts == tuple(np.cumsum([0, *lengths[:-1]]) // 8)
     assert lengths[:4] == (8, 16, 32, 64)
     assert max(lengths) == 12 * 8  # 0.24 s
 
@@ -255,7 +273,7 @@ def test_dropout_differs_from_step_to_step_and_layer_to_layer():
     tensors = {name: tf.constant(value) for name, value in weights.items()}
 
     def n_kept(seed, step):
-        training = Training(seed, step, 1, "float32")
+        training = TrainingMode(seed, step, 1, "float32")
         pixels = tf.ones((1, 40, 40, 1))
         logits, *_ = train_network(architecture, tensors, pixels, training, tf.reduce_sum)
         return round(float(logits[0, 0]) / 2)
@@ -437,7 +455,7 @@ def test_validation_that_is_not_finite(images, small, monkeypatch):
 
 def test_weights_that_only_the_last_step_spoils(images, small, monkeypatch):
     spoil = {"dense1/bias": np.array([1.0]), "predictions/bias": np.array([np.nan])}
-    monkeypatch.setattr(TrainingState, "weights_as_numpy", lambda self: spoil)
+    monkeypatch.setattr(TrainingVariables, "weights_as_numpy", lambda self: spoil)
     with pytest.raises(ValueError, match=r"diverged.*in epoch 1 of 1"):
         small(epochs=1).fit(*images)
 

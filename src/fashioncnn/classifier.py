@@ -2,10 +2,8 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
-from collections import deque
 from collections.abc import Mapping
-from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,49 +11,35 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from fashioncnn._inputs.architecture import build_architecture, warn_of_many_parameters
 from fashioncnn._inputs.fit_data import (
-    Known,
-    Parts,
+    PreviousFit,
     TrainingData,
+    UserData,
     check_fit_input,
     check_partial_fit_input,
     check_score_input,
-    divide,
-    undivided,
+    split_data,
+    train_on_all,
 )
 from fashioncnn._inputs.images import check_images
-from fashioncnn._inputs.parameters import (
-    Names,
-    Nested,
-    Number,
-    build_architecture,
-    copy_callbacks,
-    parse_callbacks,
-    parse_conv_stacks,
-    parse_dense_units,
-    parse_image_shape,
-    parse_rates,
-    parse_windows,
-    refuse_unprintable,
-    warn_of_many_parameters,
-)
-from fashioncnn._network.architecture import ACTIVATIONS, Architecture
+from fashioncnn._inputs.nested import parse_callbacks
+from fashioncnn._inputs.parameters import PARAMETER_CONSTRAINTS
+from fashioncnn._network.architecture import Architecture
 from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
-from fashioncnn._network.fitted import Compilation, FittedNetwork
+from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
 from fashioncnn._network.probabilities import decision, log_softmax, softmax
 from fashioncnn._network.scaling import fit_scaling, warn_of_other_range
-from fashioncnn._network.schedules import SCHEDULES
 from fashioncnn._tensorflow.start import start_tensorflow
 from fashioncnn.recipes import RECIPES
 
+if TYPE_CHECKING:
+    from fashioncnn._training.loop import Training
+
 _EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
-_WINDOWS = (
-    "an int in the range [1, inf), an (h, w) pair of them, or a tuple of such pairs, one per stack"
-)
 
 
 def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
@@ -229,60 +213,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     0.8
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "conv_stacks": [
-            Nested(
-                "a non-empty tuple with, for each stack, an int in the range [1, inf) or a "
-                "non-empty tuple of them",
-                parse_conv_stacks,
-            )
-        ],
-        "dense_units": [
-            Nested("an int in the range [1, inf) or a tuple of them", parse_dense_units)
-        ],
-        "kernel_size": [Nested(_WINDOWS, parse_windows)],
-        "padding": [StrOptions({"valid", "same"})],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "pool_size": [Nested(_WINDOWS, parse_windows)],
-        "batch_normalization": ["boolean"],
-        "global_pooling": [StrOptions({"avg", "max"}), None],
-        "conv_dropout": [
-            Nested("a float in the range [0.0, 1.0) or a tuple of them, one per stack", parse_rates)
-        ],
-        "dense_dropout": [Number(Real, 0, 1, closed="left")],
-        "loss": [StrOptions({"categorical_crossentropy", "sparse_categorical_crossentropy"})],
-        "label_smoothing": [Number(Real, 0, 1, closed="left")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "optimizer": [
-            Names(
-                {"adam", "adamw", "rmsprop", "sgd"},
-                "for a Keras optimizer pass its name and its rate, as in optimizer='adam', "
-                "learning_rate=0.001",
-            )
-        ],
-        "learning_rate": [Number(Real, 0, None, closed="neither"), None],
-        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
-        "weight_decay": [Number(Real, 0, None, closed="left")],
-        "epochs": [Number(Integral, 1, None, closed="left")],
-        "batch_size": [Number(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Number(Real, 0, 1, closed="neither"), None],
-        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
-        "tol": [Number(Real, 0, None, closed="left")],
-        "image_shape": [
-            Nested("a tuple (h, w) or (h, w, c) of ints in the range [1, inf)", parse_image_shape),
-            None,
-        ],
-        "scaling": [StrOptions({"standardize", "unit"}), None],
-        "precision": [StrOptions({"auto", "bfloat16", "float32"})],
-        "callbacks": [
-            Nested("an instance of keras.callbacks.Callback or a list of them", parse_callbacks),
-            None,
-        ],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": [Interval(Integral, 0, 2, closed="both")],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = PARAMETER_CONSTRAINTS
 
     classes_: NDArray[Any]
     n_features_in_: int
@@ -451,14 +382,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         checked = copy.copy(self)  # scikit-learn's checks set attributes; self changes at the end
         previous = self._network if self.warm_start and self.__sklearn_is_fitted__() else None
-        validation = X_val, y_val, sample_weight_val
-        data = check_fit_input(checked, X, y, sample_weight, validation, self._known(previous))
-        architecture, start = self._start(data, previous)
-        fraction = self.validation_fraction
-        if fraction is None and self.early_stopping:
-            fraction = _EARLY_STOPPING_FRACTION
-        parts = divide(data, fraction, start.seeds.split)
-        return self._train(checked, architecture, start, data, parts, previous)
+        data = check_fit_input(
+            checked,
+            UserData(X, y, sample_weight),
+            UserData(X_val, y_val, sample_weight_val),
+            self._previous_fit(previous),
+        )
+        return self._train(checked, data, previous)
 
     @available_if(_has_no_early_stopping)
     def partial_fit(
@@ -517,22 +447,65 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             self._validate_params()  # in every call, where _fit_context would in the first only
         checked = copy.copy(self)
         previous = self._network if self.__sklearn_is_fitted__() else None
-        data = check_partial_fit_input(checked, X, y, classes, sample_weight, self._known(previous))
-        architecture, start = self._start(data, previous)
-        once = {"epochs": 1, "learning_rate_schedule": "constant", "keep_slots": True}
-        parts = undivided(data)
-        return self._train(checked, architecture, start, data, parts, previous, **once)
+        training = UserData(X, y, sample_weight)
+        data = check_partial_fit_input(checked, training, classes, self._previous_fit(previous))
+        return self._train(checked, data, previous, is_partial=True)
 
-    def _validate_params(self) -> None:
-        refuse_unprintable(self.get_params(deep=False), type(self).__name__)
-        super()._validate_params()
-
-    def _known(self, previous: FittedNetwork | None) -> Known | None:
+    def _previous_fit(self, previous: FittedNetwork | None) -> PreviousFit | None:
         if previous is None:
             return None
-        return Known(previous.architecture.image_shape, self.classes_, previous.pixel_range)
+        return PreviousFit(previous.architecture.image_shape, self.classes_, previous.pixel_range)
 
-    def _start(
+    def _train(
+        self,
+        checked: Self,
+        data: TrainingData,
+        previous: FittedNetwork | None,
+        *,
+        is_partial: bool = False,
+    ) -> Self:
+        """Train on checked data, and set the fitted attributes.
+
+        They are set if training ends, or if the user interrupts it after an epoch.
+        """
+        architecture, checkpoint = self._begin(data, previous)
+        if is_partial:
+            split = train_on_all(data)
+        else:
+            split = split_data(data, self._held_out_fraction(), checkpoint.seeds.split)
+        if previous is None:
+            scaling = fit_scaling(self.scaling, data.images.pixels, split.rows, data.source_dtype)
+        else:
+            scaling = previous.scaling
+
+        start_tensorflow()
+        from fashioncnn._tensorflow.backend import call_in_eager_mode
+        from fashioncnn._training.callbacks import copy_callbacks
+        from fashioncnn._training.loop import Training
+        from fashioncnn._training.settings import read_settings
+
+        # Only now: in a forked process, a model that a callback has would hang.
+        callbacks = (
+            [] if self.callbacks is None else copy_callbacks(parse_callbacks(self.callbacks))
+        )
+        settings = read_settings(vars(self))
+        if is_partial:
+            settings = settings.of_partial_fit()
+        compilation = Compilation(
+            settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
+        )
+        network = Network(architecture, scaling, compilation)
+        training = Training(network, checkpoint, split, settings, callbacks)
+        try:
+            call_in_eager_mode(training.run)
+            self._assign(checked, data, training)
+        except KeyboardInterrupt:
+            if training.result is not None:
+                self._assign(checked, data, training)
+            raise
+        return self
+
+    def _begin(
         self, data: TrainingData, previous: FittedNetwork | None
     ) -> tuple[Architecture, Checkpoint]:
         """Return the architecture, and its initial weights or where training has left it."""
@@ -545,81 +518,32 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return architecture, new_checkpoint(architecture, seed)
 
-    def _train(
-        self,
-        checked: Self,
-        architecture: Architecture,
-        start: Checkpoint,
-        data: TrainingData,
-        parts: Parts,
-        previous: FittedNetwork | None,
-        **changes: Any,
-    ) -> Self:
-        """Train, and set the fitted attributes; `changes` are to the settings.
+    def _held_out_fraction(self) -> float | None:
+        if self.validation_fraction is None and self.early_stopping:
+            return _EARLY_STOPPING_FRACTION
+        return self.validation_fraction
 
-        They are set if training ends, or if the user interrupts it after an epoch.
-        """
-        if previous is None:
-            scaling = fit_scaling(self.scaling, data.images.pixels, parts.rows, data.source_dtype)
-        else:
-            scaling = previous.scaling
-
-        start_tensorflow()
-        copies = copy_callbacks(self.callbacks)  # in a forked process, a model in one would hang
-        from fashioncnn._tensorflow.backend import undisturbed
-        from fashioncnn._tensorflow.program import program_for
-        from fashioncnn._training.callbacks import with_model
-        from fashioncnn._training.loop import read_settings, train
-
-        settings = read_settings(vars(self))._replace(**changes)
-        compilation = Compilation(
-            settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
-        )
-        ends: deque[Checkpoint] = deque(maxlen=1)  # of the last epoch
-
-        def run() -> None:
-            callbacks = with_model(copies, architecture, scaling, compilation)
-            program = program_for(architecture)
-            ends.extend(train(program, scaling, start, parts, settings, callbacks))
-
-        def assign() -> None:
-            network = FittedNetwork(architecture, scaling, data.values, ends[0], compilation)
-            self._assign(checked, data, network, settings.precision, copies)
-
-        try:
-            undisturbed(run)
-            assign()
-        except KeyboardInterrupt:
-            if ends:
-                assign()
-            raise
-        return self
-
-    def _assign(
-        self,
-        checked: Self,
-        data: TrainingData,
-        network: FittedNetwork,
-        precision: str,
-        callbacks: list[Any],
-    ) -> None:
+    def _assign(self, checked: Self, data: TrainingData, training: "Training") -> None:
         """Set the fitted attributes, all at once."""
+        checkpoint = training.result
+        assert checkpoint is not None
         found = ("n_features_in_", "feature_names_in_")  # the second where X has names
         attributes = {
             name: value for name, value in vars(self).items() if name not in (*found, "callbacks_")
         }
         attributes |= {name: vars(checked)[name] for name in found if name in vars(checked)}
         if self.callbacks is not None:
-            attributes["callbacks_"] = callbacks
-        history = network.checkpoint.history
+            attributes["callbacks_"] = training.callbacks
         attributes.update(
             classes_=data.classes,
-            image_shape_=network.architecture.image_shape,
-            history_={name: list(values) for name, values in history.items()},
-            n_iter_=network.checkpoint.n_epochs,
-            best_epoch_=network.checkpoint.best_epoch,
-            precision_=precision,
-            _network=network,
+            image_shape_=training.network.architecture.image_shape,
+            history_={name: list(values) for name, values in checkpoint.history.items()},
+            n_iter_=checkpoint.n_epochs,
+            best_epoch_=checkpoint.best_epoch,
+            precision_=training.settings.precision,
+            _network=FittedNetwork(
+                **vars(training.network), pixel_range=data.pixel_range, checkpoint=checkpoint
+            ),
         )
         self.__dict__ = attributes  # in one step, which nothing can interrupt
 
@@ -719,7 +643,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         pixels = self._checked(X)
         labels, weights = check_score_input(y, sample_weight, self.classes_, pixels)
-        predicted = self._most_probable(self._network.logits(pixels))
+        predicted = self._most_probable(self._predict_logits(pixels))
         return float(accuracy_score(labels, predicted, sample_weight=weights))
 
     def _checked(self, X: Any) -> NDArray[Any]:
@@ -730,8 +654,15 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         return pixels
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
-        pixels = self._checked(X)
-        return self._network.logits(pixels)
+        return self._predict_logits(self._checked(X))
+
+    def _predict_logits(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        start_tensorflow()
+        from fashioncnn._tensorflow.prediction import predict_logits
+
+        logits = predict_logits(self._network, pixels)
+        self._network.refuse_non_finite(logits, pixels)
+        return logits
 
     def _most_probable(self, logits: NDArray[np.float32]) -> NDArray[Any]:
         # By the probabilities, in which several may be equal where logits are not.
@@ -741,7 +672,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     def model_(self) -> Any:
         """The network as a compiled keras.Model, built when it is first asked for."""
         check_is_fitted(self)
-        return self._network.keras_model()
+        start_tensorflow()
+        from fashioncnn._tensorflow.keras_model import keras_model_for
+
+        return keras_model_for(self._network)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out `callbacks_`, which may hold files and whatever else can't be copied."""

@@ -22,8 +22,7 @@ from fashioncnn._inputs.arrays import (
 )
 from fashioncnn._inputs.frames import check_frame, is_frame
 from fashioncnn._messages import shortened, warn_user
-
-ImageShape = tuple[int, int, int]
+from fashioncnn._network.data import ImageShape
 
 _IMAGES = "an array of images"
 _DIMENSIONS = "2, 3 or 4 dimensions: (n, h * w * c), (n, h, w) or (n, h, w, c)."
@@ -157,17 +156,6 @@ def _is_plain(estimator: BaseEstimator, X: Any, image_shape: ImageShape) -> bool
         with np.errstate(all="ignore"):
             return bool(np.isfinite(X.sum()))
     return X.dtype == np.uint8
-
-
-def network_dtype(dtype: np.dtype) -> np.dtype:
-    """Return the dtype in which the network takes pixels: uint8 stays, all else is float32."""
-    return dtype if dtype == np.uint8 else np.dtype(np.float32)
-
-
-def as_network_input(pixels: np.ndarray) -> np.ndarray:
-    """Cast some of the pixels that were checked to what the network takes, in C order."""
-    with np.errstate(under="ignore"):
-        return np.ascontiguousarray(pixels, network_dtype(pixels.dtype))
 
 
 def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:

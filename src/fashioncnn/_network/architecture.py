@@ -1,51 +1,73 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The architecture of a network as plain data: its layers, their shapes, names and weights.
+"""The architecture of a network as plain data: a table of its layers, their inputs and weights.
 
 Everything here is arithmetic on the estimator's parameters, without TensorFlow, so that a network
-can be counted, named and initialised before TensorFlow is imported.
+can be counted, named and initialised before TensorFlow is imported. TensorFlow's operations and
+Keras' stock layers are made from this one table.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-ACTIVATIONS = frozenset(
-    {
-        "celu",
-        "elu",
-        "gelu",
-        "hard_sigmoid",
-        "hard_silu",
-        "leaky_relu",
-        "mish",
-        "relu",
-        "relu6",
-        "selu",
-        "sigmoid",
-        "silu",
-        "softplus",
-        "softsign",
-        "tanh",
-    }
-)
+from fashioncnn._network.data import ImageShape
+
+Activation = Literal[
+    "celu",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "leaky_relu",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 Shape = tuple[int, ...]
 Window = tuple[int, int]
 Weights = dict[str, np.ndarray]
 
+IMAGE = "image"  # the name of the network's input among the inputs of layers
+
+
+class Weight(NamedTuple):
+    """A weight of a layer.
+
+    Only kernels decay and start at random values. Gradients change kernels and biases. A layer
+    itself changes what is moving: means and variances of the batches.
+    """
+
+    shape: Shape
+    kind: Literal["kernel", "bias", "moving"]
+    initial_value: float = 0.0  # of all but kernels
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether gradients change it, so that the optimizer has moments of it."""
+        return self.kind != "moving"
+
 
 class Layer(NamedTuple):
-    """One row of the network: a stock Keras layer and the weights it owns."""
+    """One row of the table: a stock Keras layer and the weights it owns."""
 
     kind: str  # the name of the class in keras.layers
     name: str
+    inputs: tuple[str, ...]  # the names of layers, or IMAGE
     config: Mapping[str, Any]
     output_shape: Shape  # without the batch axis
-    weights: Mapping[str, Shape]
+    weights: Mapping[str, Weight]
 
 
 @dataclass(frozen=True)
@@ -55,7 +77,7 @@ class Architecture:
     ``kernel_sizes``, ``pool_sizes`` and ``conv_dropouts`` have one entry per stack.
     """
 
-    image_shape: tuple[int, int, int]
+    image_shape: ImageShape
     n_classes: int
     conv_stacks: tuple[tuple[int, ...], ...]
     dense_units: tuple[int, ...]
@@ -70,17 +92,26 @@ class Architecture:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers from the first convolution to the logits, in order."""
-        return tuple(_layers(self))
+        """The layers from the first convolution to the logits, each after its inputs."""
+        table = _Table(self.image_shape)
+        for index in range(len(self.conv_stacks)):
+            _add_stack(table, self, index)
+        _add_head(table, self)
+        return tuple(table.rows)
+
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """Every weight by its name, ``"layer/variable"``, in Keras' order."""
+        return {
+            f"{layer.name}/{variable}": weight
+            for layer in self.layers
+            for variable, weight in layer.weights.items()
+        }
 
     @property
     def weight_shapes(self) -> dict[str, Shape]:
-        """The shape of every weight by its name, ``"layer/variable"``, in Keras' order."""
-        return {
-            f"{layer.name}/{variable}": shape
-            for layer in self.layers
-            for variable, shape in layer.weights.items()
-        }
+        """The shape of every weight by its name."""
+        return {name: weight.shape for name, weight in self.weights.items()}
 
     @property
     def n_parameters(self) -> int:
@@ -94,62 +125,60 @@ class Architecture:
         return max(math.prod(shape) for shape in shapes)
 
 
-def _layers(architecture: Architecture) -> Iterator[Layer]:
-    shape: Shape = architecture.image_shape
-    for index in range(len(architecture.conv_stacks)):
-        for layer in _conv_stack(architecture, index, shape):
-            yield layer
-            shape = layer.output_shape
-    for layer in _head(architecture, shape):
-        yield layer
+class _Table:
+    """The rows so far, the last of which is the input of the next."""
+
+    def __init__(self, image_shape: ImageShape) -> None:
+        self.rows: list[Layer] = []
+        self.shape: Shape = image_shape
+
+    def add(
+        self,
+        kind: str,
+        name: str,
+        output_shape: Shape,
+        config: Mapping[str, Any],
+        weights: Mapping[str, Weight] | None = None,
+    ) -> None:
+        inputs = (self.rows[-1].name if self.rows else IMAGE,)
+        self.rows.append(Layer(kind, name, inputs, config, output_shape, weights or {}))
+        self.shape = output_shape
 
 
-def _conv_stack(architecture: Architecture, index: int, shape: Shape) -> Iterator[Layer]:
-    """One stack: the article's rows, or with batch normalisation pooling before it.
+def _add_stack(table: _Table, architecture: Architecture, index: int) -> None:
+    """Add a stack: the article's rows, or with batch normalisation pooling before it.
 
     Pooling first leaves a quarter of the pixels to normalise and activate, as in
     K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (arXiv:2404.00498), section 3.
     """
     stack = f"stack{index + 1}"
     filters_of_stack = architecture.conv_stacks[index]
-    normalized = architecture.batch_normalization
+    activation = architecture.activation
     for number, filters in enumerate(filters_of_stack, start=1):
-        convolution = _convolution(architecture, index, filters, f"{stack}_conv{number}", shape)
-        yield convolution
-        shape = convolution.output_shape
+        _add_convolution(table, architecture, index, filters, f"{stack}_conv{number}")
         if number == len(filters_of_stack):
-            pooling = _pooling(architecture.pool_sizes[index], f"{stack}_pool", shape)
-            yield pooling
-            shape = pooling.output_shape
-        if normalized:
-            yield _normalization(f"{stack}_norm{number}", shape)
-            config = {"activation": architecture.activation}
-            yield Layer(
-                "Activation", f"{stack}_{architecture.activation}{number}", config, shape, {}
-            )
+            _add_pooling(table, architecture.pool_sizes[index], f"{stack}_pool")
+        if architecture.batch_normalization:
+            _add_normalization(table, f"{stack}_norm{number}")
+            name = f"{stack}_{activation}{number}"
+            table.add("Activation", name, table.shape, {"activation": activation})
     if architecture.conv_dropouts[index]:
-        yield _dropout(architecture.conv_dropouts[index], f"{stack}_dropout", shape)
+        _add_dropout(table, architecture.conv_dropouts[index], f"{stack}_dropout")
 
 
-def _head(architecture: Architecture, shape: Shape) -> Iterator[Layer]:
-    height, width, channels = shape
+def _add_head(table: _Table, architecture: Architecture) -> None:
+    config = {"data_format": "channels_last"}
     if architecture.global_pooling is None:
-        features = height * width * channels
-        config = {"data_format": "channels_last"}
-        yield Layer("Flatten", "flatten", config, (features,), {})
+        table.add("Flatten", "flatten", (math.prod(table.shape),), config)
     else:
-        features = channels
-        kind = {"avg": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D"}[
-            architecture.global_pooling
-        ]
-        config = {"data_format": "channels_last"}
-        yield Layer(kind, "global_pool", config, (features,), {})
+        kinds = {"avg": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D"}
+        kind = kinds[architecture.global_pooling]
+        table.add(kind, "global_pool", table.shape[-1:], config)
     for number, units in enumerate(architecture.dense_units, start=1):
-        yield _dense(units, f"dense{number}", features, architecture.activation)
-        features = units
+        _add_dense(table, units, f"dense{number}", architecture.activation)
         if architecture.dense_dropout:
-            yield _dropout(architecture.dense_dropout, f"dense{number}_dropout", (features,))
-    yield _dense(architecture.n_classes, "predictions", features, "linear")
+            _add_dropout(table, architecture.dense_dropout, f"dense{number}_dropout")
+    _add_dense(table, architecture.n_classes, "predictions", "linear")
 
 
 def _clip(window: Window, shape: Shape) -> Window:
@@ -157,73 +186,77 @@ def _clip(window: Window, shape: Shape) -> Window:
     return min(window[0], shape[0]), min(window[1], shape[1])
 
 
-def _convolution(
-    architecture: Architecture, index: int, filters: int, name: str, shape: Shape
-) -> Layer:
-    height, width, channels = shape
-    kernel = _clip(architecture.kernel_sizes[index], shape)
+def _add_convolution(
+    table: _Table, architecture: Architecture, index: int, filters: int, name: str
+) -> None:
+    height, width, channels = table.shape
+    kernel_size = _clip(architecture.kernel_sizes[index], table.shape)
     if architecture.padding == "valid":
-        height, width = height - kernel[0] + 1, width - kernel[1] + 1
-    normalized = architecture.batch_normalization
+        height, width = height - kernel_size[0] + 1, width - kernel_size[1] + 1
+    has_bias = not architecture.batch_normalization
     config = {
         "filters": filters,
-        "kernel_size": kernel,
+        "kernel_size": kernel_size,
         "padding": architecture.padding,
-        "activation": "linear" if normalized else architecture.activation,
-        "use_bias": not normalized,
+        "activation": architecture.activation if has_bias else "linear",
+        "use_bias": has_bias,
         "data_format": "channels_last",
     }
-    weights: dict[str, Shape] = {"kernel": (*kernel, channels, filters)}
-    if not normalized:
-        weights["bias"] = (filters,)
-    return Layer("Conv2D", name, config, (height, width, filters), weights)
+    weights = {"kernel": Weight((*kernel_size, channels, filters), "kernel")}
+    if has_bias:
+        weights["bias"] = Weight((filters,), "bias")
+    table.add("Conv2D", name, (height, width, filters), config, weights)
 
 
-def _pooling(window: Window, name: str, shape: Shape) -> Layer:
-    window = _clip(window, shape)
+def _add_pooling(table: _Table, window: Window, name: str) -> None:
+    height, width, channels = table.shape
+    window = _clip(window, table.shape)
     config = {"pool_size": window, "data_format": "channels_last"}
-    output_shape = (shape[0] // window[0], shape[1] // window[1], shape[2])
-    return Layer("MaxPooling2D", name, config, output_shape, {})
+    table.add("MaxPooling2D", name, (height // window[0], width // window[1], channels), config)
 
 
-def _normalization(name: str, shape: Shape) -> Layer:
-    variables = ("gamma", "beta", "moving_mean", "moving_variance")
-    weights = {variable: (shape[-1],) for variable in variables}
+def _add_normalization(table: _Table, name: str) -> None:
+    shape = table.shape[-1:]
+    weights = {
+        "gamma": Weight(shape, "bias", initial_value=1),  # no kernel: it does not decay
+        "beta": Weight(shape, "bias"),
+        "moving_mean": Weight(shape, "moving"),
+        "moving_variance": Weight(shape, "moving", initial_value=1),
+    }
     config = {"axis": -1, "epsilon": 1e-3, "momentum": 0.99}  # of Keras
-    return Layer("BatchNormalization", name, config, shape, weights)
+    table.add("BatchNormalization", name, table.shape, config, weights)
 
 
-def _dropout(rate: float, name: str, shape: Shape) -> Layer:
+def _add_dropout(table: _Table, rate: float, name: str) -> None:
     # Without a seed of its own, Keras draws one from Python's global random state.
-    return Layer("Dropout", name, {"rate": rate, "seed": 0}, shape, {})
+    table.add("Dropout", name, table.shape, {"rate": rate, "seed": 0})
 
 
-def _dense(units: int, name: str, features: int, activation: str) -> Layer:
-    config = {"units": units, "activation": activation}
-    weights = {"kernel": (features, units), "bias": (units,)}
-    return Layer("Dense", name, config, (units,), weights)
+def _add_dense(table: _Table, units: int, name: str, activation: str) -> None:
+    (features,) = table.shape
+    weights = {"kernel": Weight((features, units), "kernel"), "bias": Weight((units,), "bias")}
+    table.add("Dense", name, (units,), {"units": units, "activation": activation}, weights)
 
 
 def initial_weights(architecture: Architecture, seed: np.random.SeedSequence) -> Weights:
     """Draw the weights that training starts from, as Keras' layers do by default.
 
     Kernels are uniform within the limits of X. Glorot and Y. Bengio, "Understanding the difficulty
-    of training deep feedforward neural networks" (2010), equation 16; the rest are zeros and ones.
+    of training deep feedforward neural networks" (2010), equation 16.
     """
     random = np.random.default_rng(seed)
     return {
-        name: _initial_value(name.rpartition("/")[2], shape, random)
-        for name, shape in architecture.weight_shapes.items()
+        name: _draw_kernel(weight.shape, random)
+        if weight.kind == "kernel"
+        else np.full(weight.shape, weight.initial_value, dtype=np.float32)
+        for name, weight in architecture.weights.items()
     }
 
 
-def _initial_value(variable: str, shape: Shape, random: np.random.Generator) -> np.ndarray:
-    if variable == "kernel":
-        window = math.prod(shape[:-2])
-        limit = math.sqrt(6 / (window * (shape[-2] + shape[-1])))
-        values: np.ndarray = random.random(shape, dtype=np.float32)
-        values -= 0.5
-        values *= 2 * limit
-        return values
-    value = 1 if variable in ("gamma", "moving_variance") else 0
-    return np.full(shape, value, dtype=np.float32)
+def _draw_kernel(shape: Shape, random: np.random.Generator) -> np.ndarray:
+    window = math.prod(shape[:-2])
+    limit = math.sqrt(6 / (window * (shape[-2] + shape[-1])))
+    values: np.ndarray = random.random(shape, dtype=np.float32)
+    values -= 0.5
+    values *= 2 * limit
+    return values

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the training of a network stands, as a value that more training can go on from."""
+"""Where training stands, as values: between two fits, and within one fit."""
 
 import math
 from typing import NamedTuple
@@ -13,7 +13,7 @@ Slots = dict[str, tuple[np.ndarray, ...]]  # an optimizer's moments of each trai
 
 
 class Seeds(NamedTuple):
-    """What decides each kind of chance."""
+    """The seed of each random choice."""
 
     split: int
     initial: np.random.SeedSequence
@@ -24,9 +24,9 @@ class Seeds(NamedTuple):
 class Checkpoint(NamedTuple):
     """The weights of a network, and what else a continued training needs to know.
 
-    ``history`` and ``n_steps`` tell of all training since the initial weights, so that chance goes
-    on where it was. ``iterations`` counts the steps behind the moments: fewer, where early stopping
-    restored an earlier epoch, or where another optimizer started.
+    ``history`` and ``n_steps`` count all training since the initial weights, so that random numbers
+    go on where they were. ``iterations`` counts the steps behind the moments: fewer, where early
+    stopping restored an earlier epoch, or where another optimizer started.
     """
 
     weights: Weights
@@ -34,7 +34,7 @@ class Checkpoint(NamedTuple):
     history: History
     best_epoch: int = 0  # whose weights these are, counted from 1
     n_steps: int = 0
-    rule: str | None = None  # of the optimizer
+    update_rule: str | None = None  # of the optimizer
     iterations: int = 0
     slots: Slots | None = None  # None: moments of zero
 
@@ -48,11 +48,29 @@ class Checkpoint(NamedTuple):
         """The seeds that the one seed spawns."""
         return spawn_seeds(self.seed)
 
-    def with_rule(self, rule: str) -> "Checkpoint":
-        """Return the same for an optimizer's rule; moments of another rule become zero."""
-        if self.rule == rule and self.slots is not None:
+    def with_update_rule(self, update_rule: str) -> "Checkpoint":
+        """Return the same for an optimizer's update rule; moments of another rule become zero."""
+        if self.update_rule == update_rule and self.slots is not None:
             return self
-        return self._replace(rule=rule, iterations=0, slots=None)
+        return self._replace(update_rule=update_rule, iterations=0, slots=None)
+
+
+class ResumableState(NamedTuple):
+    """Where a fit stands between two epochs, from which the same fit goes on to the same bits.
+
+    The same fit is one with the same data, parameters and checkpoint to begin with.
+    """
+
+    epoch: int  # how many epochs have ended
+    weights: Weights  # as they are now
+    slots: Slots
+    iterations: int  # of the optimizer
+    learning_rate: float  # of the last step
+    chosen_rate: float | None  # that a callback has set for all further steps
+    history: History  # of this fit
+    loss_at_start: float  # on the validation part, where early stopping compares with it; or NaN
+    best_epoch: int  # of this fit
+    best: Checkpoint  # what the fit leaves if it ends here, but for the history
 
 
 def spawn_seeds(seed: int) -> Seeds:
@@ -66,15 +84,15 @@ def spawn_seeds(seed: int) -> Seeds:
 def new_checkpoint(architecture: Architecture, seed: int) -> Checkpoint:
     """Return the initial weights of a network."""
     weights = initial_weights(architecture, spawn_seeds(seed).initial)
-    return Checkpoint(weights, seed, new_history())
+    return Checkpoint(weights, seed, empty_history())
 
 
-def new_history() -> History:
-    """Return the history of no epoch."""
-    return {"loss": []}
+def empty_history(n_epochs: int = 0) -> History:
+    """Return the history of epochs of which nothing is known."""
+    return {"loss": [math.nan] * n_epochs}
 
 
-def joined(before: History, after: History) -> History:
+def append_history(before: History, after: History) -> History:
     """Append a history to an earlier one; what one of them lacks is NaN there."""
     gaps = [[math.nan] * len(history["loss"]) for history in (before, after)]
     return {

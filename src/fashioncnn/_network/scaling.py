@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How raw pixels become the numbers that the first convolution sees."""
+"""The scaling of raw pixels, and the range of their values in training."""
 
 import math
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fashioncnn._inputs.images import as_network_input
 from fashioncnn._messages import warn_user
+from fashioncnn._network.data import as_network_input
 from fashioncnn.exceptions import PixelRangeWarning
 
 _BLOCK = 2**20  # values whose float64 copies are held at a time
@@ -36,7 +36,7 @@ class PixelRange(NamedTuple):
     high: float
     is_integer: bool = False  # whether integers within 0..1 are dark, where floats are scaled
 
-    def joined(self, other: "PixelRange") -> "PixelRange":
+    def union(self, other: "PixelRange") -> "PixelRange":
         """Return the range of both."""
         return PixelRange(
             min(self.low, other.low),

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The learning rate of each step: a pure function of its number, unless a callback sets it."""
+"""The learning rate of each step, as a pure function of its number."""
+
+from typing import Literal, get_args
 
 import numpy as np
 
-SCHEDULES = frozenset({"constant", "cosine", "one_cycle"})
+Schedule = Literal["constant", "cosine", "one_cycle"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 _WARM_UP = 0.3  # the share of steps in which one_cycle rises
 _LOWEST_START = 1 / 25  # of the peak
@@ -48,47 +51,3 @@ def learning_rates(schedule: str, peak: float, steps: np.ndarray, n_steps: int) 
 def _half_cosine(start: float, end: float, progress: np.ndarray) -> np.ndarray:
     rates: np.ndarray = end + (start - end) * (1 + np.cos(np.pi * progress)) / 2
     return rates
-
-
-class Pace:
-    """The learning rates of one training, and how far it has come.
-
-    Parameters
-    ----------
-    schedule : {"constant", "cosine", "one_cycle"}
-        See `learning_rates`.
-    peak : float
-        The largest rate of the schedule.
-    n_steps : int
-        The number of steps in the whole training.
-    iterations : int
-        The number of steps behind the optimizer's moments when it begins.
-
-    Attributes
-    ----------
-    iterations : int
-        The same now.
-    learning_rate : float
-        The rate of the last step; before the first one, of that.
-    chosen_rate : float or None
-        The rate that a callback has set for all further steps.
-    """
-
-    def __init__(self, schedule: str, peak: float, n_steps: int, iterations: int) -> None:
-        self.schedule = schedule
-        self.peak = peak
-        self.n_steps = n_steps
-        self.iterations = iterations
-        self.chosen_rate: float | None = None
-        self.learning_rate = float(self.rates(np.zeros(1))[0])
-
-    def rates(self, steps: np.ndarray) -> np.ndarray:
-        """Return the learning rates of some of the steps, counted from 0."""
-        if self.chosen_rate is not None:
-            return np.full(len(steps), self.chosen_rate)
-        return learning_rates(self.schedule, self.peak, steps, self.n_steps)
-
-    def take(self, rates: np.ndarray) -> None:
-        """Note that steps of these rates have been taken."""
-        self.iterations += len(rates)
-        self.learning_rate = float(rates[-1])

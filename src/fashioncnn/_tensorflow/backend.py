@@ -7,14 +7,25 @@ Other modules take both from here, so that Keras' backend is checked before eith
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from fashioncnn._tensorflow.start import in_thread
+from fashioncnn._tensorflow.start import call_in_thread
 
-__all__ = ["as_tensor", "copied_as_tensor", "keras", "tf", "undisturbed", "untouched"]
+__all__ = [
+    "Function",
+    "Tensor",
+    "as_tensor",
+    "call_concrete_function",
+    "call_in_clean_thread",
+    "call_in_eager_mode",
+    "copied_as_tensor",
+    "forget_variables",
+    "keras",
+    "tf",
+]
 
 T = TypeVar("T")
 
@@ -78,10 +89,13 @@ def _follow_joblib_threads() -> None:
 _follow_joblib_threads()
 
 
+Tensor: TypeAlias = tf.Tensor
+Function: TypeAlias = tf.types.experimental.ConcreteFunction  # compiled for one signature
+
 _ALIGNMENT = 64  # bytes
 
 
-def as_tensor(array: np.ndarray) -> Any:
+def as_tensor(array: np.ndarray) -> Tensor:
     """Return an array as a tensor for reading, which shares its memory where that is aligned.
 
     ``tf.constant`` copies an array before it is made a tensor, and where it is not aligned again.
@@ -89,7 +103,7 @@ def as_tensor(array: np.ndarray) -> Any:
     return tf.raw_ops.Identity(input=array)
 
 
-def copied_as_tensor(array: np.ndarray, dtype: np.dtype) -> Any:
+def copied_as_tensor(array: np.ndarray, dtype: np.dtype) -> Tensor:
     """Return an array, cast, as a tensor that owns its values, after one copy."""
     n_bytes = array.size * dtype.itemsize
     memory = np.empty(n_bytes + _ALIGNMENT, np.uint8)
@@ -100,18 +114,17 @@ def copied_as_tensor(array: np.ndarray, dtype: np.dtype) -> Any:
     return as_tensor(copy)
 
 
-def untouched(function: Callable[[], T]) -> T:
-    """Call a function where no setting of the caller's thread reaches it.
+def call_in_clean_thread(function: Callable[[], T]) -> T:
+    """Call a function in a new thread, which has none of the caller's settings.
 
     Keras keeps its dtype policy and its counters of layer names for each thread, TensorFlow its
-    default graph and device. A new thread starts without them, and what Keras counts there moves
-    nothing of the caller's.
+    default graph and device. What Keras counts in the new thread moves nothing of the caller's.
     """
     # The caller's tf.function rewrites what it calls, in threads too.
-    return in_thread(tf.autograph.experimental.do_not_convert(function))
+    return call_in_thread(tf.autograph.experimental.do_not_convert(function))
 
 
-def undisturbed(function: Callable[[], T]) -> T:
+def call_in_eager_mode(function: Callable[[], T]) -> T:
     """Call a function, in this thread, outside the caller's `tf.Graph`, `tf.function`, `tf.device`.
 
     Raises
@@ -120,6 +133,7 @@ def undisturbed(function: Callable[[], T]) -> T:
         If TensorFlow finds too little of it.
     """
     try:
+        # Public functions leave no `tf.Graph`: `tf.init_scope` stays in the outermost one.
         with tf.__internal__.eager_context.eager_mode(), tf.device(None):
             return tf.autograph.experimental.do_not_convert(function)()
     except tf.errors.ResourceExhaustedError as error:
@@ -128,3 +142,21 @@ def undisturbed(function: Callable[[], T]) -> T:
             "filters in conv_stacks or a larger pool_size, or, where it is training, lower "
             "batch_size."
         ) from error
+
+
+def call_concrete_function(function: Function, *tensors: Tensor) -> Sequence[Tensor]:
+    """Call a compiled function with the tensors of its signature, in their order.
+
+    The function itself would spend as long again on the structure of its arguments. TensorFlow
+    would keep for ever an operation that calls it, such as PartitionedCall.
+    """
+    results: Sequence[Tensor] = function.inference_fn.call_flat(*tensors)
+    return results
+
+
+def forget_variables(function: Function) -> None:
+    """Let a compiled function, whose variables are all arguments, forget those of its trace.
+
+    Within the caller's `tf.GradientTape` TensorFlow would look for them after they are gone.
+    """
+    function.graph.variables = ()

@@ -1,13 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An architecture as a Keras model of stock layers."""
+"""A network as a Keras model of stock layers."""
 
+import weakref
 from typing import Any
 
-from fashioncnn._network.architecture import Architecture, Layer, Weights
-from fashioncnn._network.fitted import Compilation
+from fashioncnn._network.architecture import IMAGE, Architecture, Layer, Weights
+from fashioncnn._network.fitted import FittedNetwork, Network
 from fashioncnn._network.scaling import Scaling
-from fashioncnn._tensorflow.backend import keras
-from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.backend import call_in_clean_thread, keras
+from fashioncnn._tensorflow.optimizers import new_keras_optimizer
+from fashioncnn._tensorflow.start import Lock
+
+_models: weakref.WeakKeyDictionary[FittedNetwork, keras.Model] = weakref.WeakKeyDictionary()
+_models_lock = Lock()
+
+
+def keras_model_for(network: FittedNetwork) -> keras.Model:
+    """Return the network as a compiled model, built when it is first asked for."""
+
+    def build() -> keras.Model:
+        model = build_compiled_network(network)
+        set_weights(model, network.weights)
+        return model
+
+    with _models_lock.mutex:
+        if network not in _models:
+            _models[network] = call_in_clean_thread(build)
+        return _models[network]
 
 
 def build_network(
@@ -18,7 +37,7 @@ def build_network(
     Parameters
     ----------
     architecture : Architecture
-        Its layers, in order.
+        Its layers, each after its inputs.
     scaling : Scaling, optional
         Becomes a Rescaling layer, so that raw pixels go in.
     softmax : bool, default=False
@@ -30,12 +49,13 @@ def build_network(
         Not compiled. Every setting that Keras would read from its global configuration is given.
     """
     image = keras.Input(architecture.image_shape, dtype="float32", name="image")
-    tensor = image if scaling is None else _rescaling(scaling)(image)
-    for layer in architecture.layers[:-1]:
-        tensor = _stock_layer(layer)(tensor)
-    activation = {"activation": "softmax"} if softmax else {}
-    tensor = _stock_layer(architecture.layers[-1], **activation)(tensor)
-    return keras.Model(image, tensor, name="fashioncnn")
+    outputs = {IMAGE: image if scaling is None else _rescaling(scaling)(image)}
+    last = architecture.layers[-1]
+    for layer in architecture.layers:
+        activation = {"activation": "softmax"} if softmax and layer is last else {}
+        inputs = (outputs[name] for name in layer.inputs)
+        outputs[layer.name] = _stock_layer(layer, **activation)(*inputs)
+    return keras.Model(image, outputs[last.name], name="fashioncnn")
 
 
 def _stock_layer(layer: Layer, **changes: Any) -> keras.layers.Layer:
@@ -56,34 +76,16 @@ def _rescaling(scaling: Scaling) -> keras.layers.Layer:
     )
 
 
-def build_compiled_network(
-    architecture: Architecture, scaling: Scaling | None, compilation: Compilation
-) -> keras.Model:
-    """Build the compiled model from images to probabilities.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        Its layers.
-    scaling : Scaling or None
-        Becomes a Rescaling layer.
-    compilation : Compilation
-        Optimizer and loss.
-
-    Returns
-    -------
-    model : keras.Model
-        With initial weights of Keras.
-    """
-    name, learning_rate, weight_decay, loss = compilation
-    model = build_network(architecture, scaling, softmax=True)
-    optimizer = OPTIMIZERS[name].to_keras(learning_rate, weight_decay)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+def build_compiled_network(network: Network) -> keras.Model:
+    """Build the compiled model from images to probabilities, with initial weights of Keras."""
+    model = build_network(network.architecture, network.scaling, softmax=True)
+    optimizer = new_keras_optimizer(network.compilation)
+    model.compile(optimizer, network.compilation.loss, metrics=["accuracy"])
     return model
 
 
 def weight_name(variable: keras.Variable) -> str:
-    """Return the name that `Architecture.weight_shapes` has for a variable of the model."""
+    """Return the name that `Architecture.weights` has for a variable of the model."""
     return str(variable.path)
 
 

@@ -1,57 +1,54 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The update rules, as values of Keras' defaults and one fused operation each.
+"""The update rules, as one fused operation each, and the Keras optimizers that do the same.
 
-Each does what the Keras optimizer of the same name does with its default settings, on variables
-that the caller owns. ``"sgd"`` has Nesterov momentum 0.9. ``"adamw"`` is ``"adam"``: weight decay
-is decoupled with each of them.
+A rule does what the Keras optimizer does with its default settings, on variables that the caller
+owns. ``"sgd"`` has Nesterov momentum 0.9. Weight decay is decoupled with each rule.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from fashioncnn._tensorflow.backend import keras, tf
+from fashioncnn._network.fitted import Compilation
+from fashioncnn._tensorflow.backend import Tensor, keras, tf
 
 _EPSILON = 1e-7
 
+Variable = Any  # of TensorFlow
 
-class Optimizer(NamedTuple):
-    """An update rule: which slots (moments) a weight needs, and what a step does with them."""
 
-    rule: str  # optimizers of one rule share what is compiled, and can go on with others' slots
-    learning_rate: float  # where the user names none
-    apply: Callable[[Any, Sequence[Any], Any, Any, Any], None]  # the step is counted from 0
-    keras_class: Callable[..., keras.optimizers.Optimizer]
-    keras_slots: Sequence[str | None]  # the attribute of keras_class for each slot, where it has it
+class UpdateRule(NamedTuple):
+    """What a step does with a weight, and which slots (moments) the weight needs for it."""
+
+    name: str
+    # By weight, slots, gradient, learning rate, and the number of steps before.
+    apply: Callable[[Variable, Sequence[Variable], Tensor, Tensor, Tensor], None]
+    # What Keras calls each slot; None where Keras has none, since it holds zeros.
+    keras_slots: Sequence[str | None]
 
     @property
     def n_slots(self) -> int:
         """The number of slots for each weight."""
         return len(self.keras_slots)
 
-    def to_keras(self, learning_rate: float, weight_decay: float = 0.0) -> Any:
-        """Return the Keras optimizer that makes the same steps."""
-        optimizer = self.keras_class(learning_rate, weight_decay=weight_decay)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-        return optimizer
 
-
-def decay_kernels(weights: Mapping[str, Any], share: Any) -> None:
+def decay_kernels(kernels: Iterable[Variable], share: Tensor) -> None:
     """Shrink kernels before a step: I. Loshchilov and F. Hutter (arXiv:1711.05101), algorithm 2.
 
     As in Keras and PyTorch, the share is the learning rate times the weight decay.
     """
-    kernels = [weight for name, weight in weights.items() if name.endswith("/kernel")]
 
     def decay() -> Any:
         for kernel in kernels:
             kernel.assign(kernel * (1 - share))
         return tf.no_op()
 
-    tf.cond(share > 0, decay, tf.no_op)  # many have no decay, which would read and write all
+    tf.cond(share > 0, decay, tf.no_op)  # without decay, this would read and write all kernels
 
 
-def _apply_adam(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step: Any) -> None:
+def _apply_adam(
+    weight: Variable, slots: Sequence[Variable], gradient: Tensor, rate: Tensor, step: Tensor
+) -> None:
     """D. P. Kingma and J. Ba, "Adam" (arXiv:1412.6980), algorithm 1 as rearranged in section 2."""
     count = tf.cast(step + 1, tf.float32)
     tf.raw_ops.ResourceApplyAdam(
@@ -68,7 +65,9 @@ def _apply_adam(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, ste
     )
 
 
-def _apply_rmsprop(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step: Any) -> None:
+def _apply_rmsprop(
+    weight: Variable, slots: Sequence[Variable], gradient: Tensor, rate: Tensor, step: Tensor
+) -> None:
     """T. Tieleman and G. Hinton, "Lecture 6.5 - RMSProp" (Coursera, 2012)."""
     tf.raw_ops.ResourceApplyRMSProp(
         var=weight.handle,
@@ -82,7 +81,9 @@ def _apply_rmsprop(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, 
     )
 
 
-def _apply_sgd(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step: Any) -> None:
+def _apply_sgd(
+    weight: Variable, slots: Sequence[Variable], gradient: Tensor, rate: Tensor, step: Tensor
+) -> None:
     """I. Sutskever et al., "On the importance of initialization and momentum" (2013), section 2."""
     tf.raw_ops.ResourceApplyKerasMomentum(
         var=weight.handle,
@@ -94,14 +95,38 @@ def _apply_sgd(weight: Any, slots: Sequence[Any], gradient: Any, rate: Any, step
     )
 
 
-_ADAM_SLOTS = ("_momentums", "_velocities")
-_keras_sgd = partial(keras.optimizers.SGD, momentum=0.9, nesterov=True)
-
-OPTIMIZERS = {
-    "adam": Optimizer("adam", 1e-3, _apply_adam, keras.optimizers.Adam, _ADAM_SLOTS),
-    "adamw": Optimizer("adam", 1e-3, _apply_adam, keras.optimizers.AdamW, _ADAM_SLOTS),
-    "rmsprop": Optimizer(
-        "rmsprop", 1e-3, _apply_rmsprop, keras.optimizers.RMSprop, ("_velocities", None)
-    ),
-    "sgd": Optimizer("sgd", 1e-2, _apply_sgd, _keras_sgd, ("momentums",)),
+UPDATE_RULES = {
+    "adam": UpdateRule("adam", _apply_adam, ("momentum", "velocity")),
+    "rmsprop": UpdateRule("rmsprop", _apply_rmsprop, ("velocity", None)),
+    "sgd": UpdateRule("sgd", _apply_sgd, ("momentum",)),
 }
+
+_KERAS_OPTIMIZERS: Mapping[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": partial(keras.optimizers.SGD, momentum=0.9, nesterov=True),
+}
+
+
+def new_keras_optimizer(compilation: Compilation) -> keras.optimizers.Optimizer:
+    """Return the Keras optimizer that makes the same steps."""
+    optimizer = _KERAS_OPTIMIZERS[compilation.optimizer](
+        compilation.learning_rate, weight_decay=compilation.weight_decay
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
+
+
+def keras_slots(
+    optimizer: keras.optimizers.Optimizer, update_rule: UpdateRule, weight: keras.Variable
+) -> tuple[Variable, ...]:
+    """Return the variables that a built Keras optimizer has for a weight, in the rule's order."""
+    variables = {variable.path: variable.value for variable in optimizer.variables}
+    prefix = f"{optimizer.name}/{weight.path.replace('/', '_')}"
+    return tuple(
+        variables[f"{prefix}_{slot}"]
+        if slot
+        else tf.Variable(tf.zeros(weight.shape), trainable=False)
+        for slot in update_rule.keras_slots
+    )

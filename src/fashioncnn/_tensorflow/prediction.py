@@ -2,17 +2,24 @@
 """Prediction: the weights of one network as tensors, folded, and batches of few sizes."""
 
 import math
+import weakref
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
-from fashioncnn._inputs.fit_data import Selection
-from fashioncnn._inputs.images import as_network_input, network_dtype
-from fashioncnn._network.architecture import Architecture, Weights
+from fashioncnn._network.architecture import Weights
+from fashioncnn._network.data import ImageSelection, as_network_input, network_dtype
+from fashioncnn._network.fitted import FittedNetwork
+from fashioncnn._network.folding import fold_weights
 from fashioncnn._network.scaling import Scaling, scaling_arrays
-from fashioncnn._tensorflow.backend import as_tensor, tf
-from fashioncnn._tensorflow.program import Program
+from fashioncnn._tensorflow.backend import (
+    as_tensor,
+    call_concrete_function,
+    call_in_eager_mode,
+    tf,
+)
+from fashioncnn._tensorflow.program import Program, program_for
+from fashioncnn._tensorflow.start import Lock
 
 _MAX_ACTIVATION_BYTES = 256 * 2**20  # of the largest feature map in a batch
 # All places of a batch are computed by the same instructions only if the matrix product's inner
@@ -39,12 +46,12 @@ class Predictor:
         self._program = program
         architecture = program.architecture
         constants = scaling_arrays(scaling, architecture.image_shape[-1])
-        folded = folded_weights(architecture, weights)
+        folded = fold_weights(architecture, weights)
         self._shapes = {name: value.shape for name, value in folded.items()}
         self._tensors = [tf.constant(array) for array in (*constants, *folded.values())]
         self._batch_sizes = batch_sizes(architecture.largest_activation)
 
-    def logits(self, pixels: np.ndarray | Selection) -> np.ndarray:
+    def logits(self, pixels: np.ndarray | ImageSelection) -> np.ndarray:
         """Compute the logits of images.
 
         All images of a call go through batches of one size, padded at the end, so that an image's
@@ -52,7 +59,7 @@ class Predictor:
 
         Parameters
         ----------
-        pixels : ndarray or Selection of shape (n, h, w, c)
+        pixels : ndarray or ImageSelection of shape (n, h, w, c)
             The images, copied and cast batch by batch.
 
         Returns
@@ -68,37 +75,30 @@ class Predictor:
             n_images = len(batch)
             if n_images < size:
                 batch = np.pad(batch, [(0, size - n_images)] + [(0, 0)] * 3)
-            # The function itself would spend as long again on the structure of its arguments, and
-            # an operation that calls it, PartitionedCall, would keep it for ever.
-            (result,) = forward.inference_fn.call_flat(*self._tensors, as_tensor(batch))
+            (result,) = call_concrete_function(forward, *self._tensors, as_tensor(batch))
             logits[start : start + size] = result.numpy()[:n_images]
         return logits
 
 
-def folded_weights(architecture: Architecture, weights: Weights) -> Weights:
-    """Make of each batch normalisation a shift, and a factor of the convolution before it.
+_predictors: weakref.WeakKeyDictionary[FittedNetwork, Predictor] = weakref.WeakKeyDictionary()
+_predictors_lock = Lock()
 
-    With pooling between the two, which a negative factor would turn around, it stays a factor of
-    its own: "scale".
-    """
-    folded = {name: weights[name] for name in architecture.weight_shapes}  # in the program's order
-    for before, layer in pairwise(architecture.layers):
-        if layer.kind != "BatchNormalization":
-            continue
-        with np.errstate(all="ignore"):  # of weights that have diverged, as their logits tell
-            gamma, beta, mean, variance = (
-                folded.pop(f"{layer.name}/{variable}").astype(np.float64)
-                for variable in ("gamma", "beta", "moving_mean", "moving_variance")
-            )
-            scale = gamma / np.sqrt(variance + layer.config["epsilon"])
-            values = {f"{layer.name}/shift": beta - mean * scale}
-            if before.kind == "Conv2D":
-                kernel = f"{before.name}/kernel"
-                values[kernel] = folded[kernel] * scale
-            else:
-                values[f"{layer.name}/scale"] = scale
-            folded |= {name: value.astype(np.float32) for name, value in values.items()}
-    return folded
+
+def predict_logits(network: FittedNetwork, pixels: np.ndarray) -> np.ndarray:
+    """Compute the logits of images, float32 of shape (n, n_classes)."""
+    logits: np.ndarray = call_in_eager_mode(lambda: _predictor_for(network).logits(pixels))
+    return logits
+
+
+def _predictor_for(network: FittedNetwork) -> Predictor:
+    """Return the one predictor of a network, made when it is first asked for."""
+    with _predictors_lock.mutex:
+        predictor = _predictors.get(network)
+        if predictor is None:
+            program = program_for(network.architecture)
+            predictor = Predictor(program, network.weights, network.scaling)
+            _predictors[network] = predictor
+        return predictor
 
 
 def batch_sizes(largest_activation: int) -> list[int]:

@@ -6,24 +6,28 @@ seeds are arguments of the compiled functions. So all folds and learning rates o
 program, which is traced once, and an estimator holds arrays only.
 """
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 from fashioncnn._network.architecture import Architecture, Shape
-from fashioncnn._tensorflow.backend import untouched
-from fashioncnn._tensorflow.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.backend import Function, call_in_clean_thread
+from fashioncnn._tensorflow.optimizers import UPDATE_RULES
+from fashioncnn._tensorflow.start import Lock
 from fashioncnn._tensorflow.steps import (
-    TrainingState,
-    new_training_state,
+    StepGraph,
+    TrainingVariables,
+    new_training_variables,
     trace_forward,
     trace_training,
 )
 
 _MAX_PROGRAMS = 16
-_MAX_IDLE_STATES = 2
+_MAX_IDLE_VARIABLES = 2
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Program:
@@ -40,63 +44,71 @@ class Program:
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.n_traces = 0
-        self._functions: dict[tuple[str, ...], Any] = {}
-        self._lock = threading.Lock()
+        self._functions: dict[tuple[str, ...], Function] = {}
+        self._lock = Lock()
 
-    def _function(self, key: tuple[str, ...], trace: Callable[[], Any]) -> Any:
+    def _function(self, key: tuple[str, ...], trace: Callable[[], Function]) -> Function:
         function = self._functions.get(key)
         if function is None:
-            with self._lock:
+            with self._lock.mutex:
                 if key not in self._functions:
-                    self._functions[key] = untouched(trace)
+                    self._functions[key] = call_in_clean_thread(trace)
                     self.n_traces += 1
                 function = self._functions[key]
         return function
 
-    def forward_function(self, shapes: Mapping[str, Shape], dtype: str) -> Any:
+    def forward_function(self, shapes: Mapping[str, Shape], dtype: str) -> Function:
         """Return the compiled prediction for pixels of a dtype; see `trace_forward`."""
         return self._function(
             ("forward", dtype), lambda: trace_forward(self.architecture, shapes, dtype)
         )
 
     @contextmanager
-    def training_state(self, optimizer: str) -> Iterator[TrainingState]:
+    def training_variables(self, update_rule: str) -> Iterator[TrainingVariables]:
         """Lend the variables for one training; another at the same time gets its own.
 
         They hold whatever the training before has left.
         """
-        key = self.architecture, OPTIMIZERS[optimizer].rule
-        with _idle_lock:
-            state = _idle_states.pop(key, None)
-        if state is None:
-            state = untouched(lambda: new_training_state(self.architecture, OPTIMIZERS[optimizer]))
+        key = self.architecture, update_rule
+        with _idle_lock.mutex:
+            variables = _idle_variables.pop(key, None)
+        if variables is None:
+            rule = UPDATE_RULES[update_rule]
+            variables = call_in_clean_thread(
+                lambda: new_training_variables(self.architecture, rule)
+            )
         try:
-            yield state
+            yield variables
         finally:
-            with _idle_lock:
-                _idle_states[key] = state
-                _idle_states.move_to_end(key)
-                while len(_idle_states) > _MAX_IDLE_STATES:
-                    _idle_states.popitem(last=False)
+            with _idle_lock.mutex:
+                _keep_latest(_idle_variables, key, variables, _MAX_IDLE_VARIABLES)
 
     def training_function(
-        self, optimizer: str, state: TrainingState, dtype: str, precision: str
-    ) -> Any:
+        self, update_rule: str, variables: TrainingVariables, dtype: str, precision: str
+    ) -> Function:
         """Return the compiled training steps for pixels of a dtype; see `trace_training`."""
-        rule = OPTIMIZERS[optimizer]
+        graph = StepGraph(self.architecture, UPDATE_RULES[update_rule], precision)
         return self._function(
-            ("train", rule.rule, dtype, precision),
-            lambda: trace_training(self.architecture, rule, state, dtype, precision),
+            ("train", update_rule, dtype, precision),
+            lambda: trace_training(graph, variables, dtype),
         )
 
 
-# Variables that no training uses, the longest unused first. They are as large as the weights three
-# times over, so there are few for the whole process, and not some for each program.
-_idle_states: OrderedDict[tuple[Architecture, str], TrainingState] = OrderedDict()
-_idle_lock = threading.Lock()
+def _keep_latest(latest: OrderedDict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """Note that a value was used last; forget those that were not used for the longest time."""
+    latest[key] = value
+    latest.move_to_end(key)
+    while len(latest) > most:
+        latest.popitem(last=False)
+
+
+# Variables that no training uses. They are as large as the weights three times over, so there are
+# few for the whole process, and not some for each program.
+_idle_variables: OrderedDict[tuple[Architecture, str], TrainingVariables] = OrderedDict()
+_idle_lock = Lock()
 
 _programs: OrderedDict[Architecture, Program] = OrderedDict()
-_programs_lock = threading.Lock()
+_programs_lock = Lock()
 
 
 def program_for(architecture: Architecture) -> Program:
@@ -104,11 +116,7 @@ def program_for(architecture: Architecture) -> Program:
 
     A dropped program goes on serving those who hold it.
     """
-    with _programs_lock:
-        program = _programs.get(architecture)
-        if program is None:
-            program = _programs[architecture] = Program(architecture)
-        _programs.move_to_end(architecture)
-        while len(_programs) > _MAX_PROGRAMS:
-            _programs.popitem(last=False)
+    with _programs_lock.mutex:
+        program = _programs.get(architecture) or Program(architecture)
+        _keep_latest(_programs, architecture, program, _MAX_PROGRAMS)
         return program

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How TensorFlow starts: when it is first needed, as a whole, and never on in a forked process."""
+"""When TensorFlow starts: when it is first needed, and not in a process forked after it ran."""
 
 import importlib
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,13 +18,13 @@ _has_lost_tensorflow = False  # whether this process was forked from one where T
 
 
 def start_tensorflow() -> None:
-    """Import TensorFlow, unless it is there.
+    """Import TensorFlow, unless it is imported.
 
     Raises
     ------
     RuntimeError
-        If this process was forked from one where TensorFlow ran. Its threads are not copied, so
-        whatever is computed would wait for them for ever.
+        If this process was forked from one where TensorFlow ran. A fork does not copy its threads,
+        so every computation would wait for them for ever.
     """
     if _has_lost_tensorflow:
         raise RuntimeError(
@@ -34,10 +35,27 @@ def start_tensorflow() -> None:
         )
     if _BACKEND not in sys.modules:
         # Half an import could not be finished later, and Ctrl-C reaches the main thread only.
-        in_thread(lambda: importlib.import_module(_BACKEND))
+        call_in_thread(lambda: importlib.import_module(_BACKEND))
 
 
-def in_thread(function: Callable[[], T]) -> T:
+class Lock:
+    """A lock that is free in a forked process, even if another thread held it at the fork.
+
+    Attributes
+    ----------
+    mutex : threading.Lock
+        For ``with``. It is not wrapped, since an interrupt in a method of ours could leave it held.
+    """
+
+    def __init__(self) -> None:
+        self.mutex = threading.Lock()
+        _locks.add(self)
+
+
+_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def call_in_thread(function: Callable[[], T]) -> T:
     """Call a function in a new thread, and wait for it even if the user interrupts."""
     results: list[T] = []
     errors: list[BaseException] = []
@@ -94,10 +112,12 @@ def _is_being_imported() -> bool:
     return any(getattr(spec, "_initializing", False) for spec in specs)
 
 
-def _note_fork() -> None:
+def _begin_forked_process() -> None:
     global _has_lost_tensorflow
     _has_lost_tensorflow = _has_lost_tensorflow or _is_being_imported() or _is_running()
+    for lock in _locks:
+        lock.mutex = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(after_in_child=_begin_forked_process)

@@ -4,24 +4,24 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fashioncnn._network.architecture import Architecture, Shape, Weights
 from fashioncnn._network.checkpoint import Slots
-from fashioncnn._tensorflow.backend import tf
-from fashioncnn._tensorflow.layers import Training, apply_network, train_network
-from fashioncnn._tensorflow.optimizers import Optimizer, decay_kernels
+from fashioncnn._tensorflow.backend import Function, Tensor, forget_variables, tf
+from fashioncnn._tensorflow.layers import TrainingMode, apply_network, train_network
+from fashioncnn._tensorflow.optimizers import UpdateRule, Variable, decay_kernels
 
 
 @dataclass(frozen=True)
-class TrainingState:
+class TrainingVariables:
     """The variables that training changes: the weights, and each trainable weight's moments."""
 
-    weights: Mapping[str, Any]
-    slots: Mapping[str, Sequence[Any]]
+    weights: Mapping[str, Variable]
+    slots: Mapping[str, Sequence[Variable]]
 
-    def reset(self, weights: Weights, slots: Slots | None) -> None:
-        """Start from the given weights, and from the given moments or from zero."""
+    def assign(self, weights: Weights, slots: Slots | None) -> None:
+        """Set the weights to the given values, and the moments too or to zero."""
         for name, value in weights.items():
             self.weights[name].assign(value)
         for name, variables in self.slots.items():
@@ -41,31 +41,89 @@ class TrainingState:
         }
 
 
-def new_training_state(architecture: Architecture, optimizer: Optimizer) -> TrainingState:
+class StepGraph(NamedTuple):
+    """What decides the graph of a training step."""
+
+    architecture: Architecture
+    update_rule: UpdateRule
+    precision: str  # "float32" or "bfloat16"
+
+
+class StepInputs(NamedTuple):
+    """The arguments of compiled training steps, beside the variables."""
+
+    pixels: Tensor  # (n, h, w, c)
+    codes: Tensor  # (n,)
+    row_weights: Tensor  # (n,)
+    rows: Tensor  # of the batches, one after the other, of which the last may be smaller
+    batch_size: Tensor
+    partial_size: Tensor  # to which a smaller batch is padded: see `partial_batch_size`
+    scale: Tensor  # (c,), of the pixels
+    offset: Tensor  # (c,)
+    label_smoothing: Tensor
+    learning_rates: Tensor  # of each step
+    weight_decay: Tensor
+    dropout_seed: Tensor
+    dropout_step: Tensor  # the number of steps that dropout has seen before
+    optimizer_step: Tensor  # the same of the optimizer
+    # Sums over the steps before, of weight times loss and of rows that were classified right.
+    # They go in, so that sums have one order however an epoch is divided into calls.
+    loss: Tensor
+    n_correct: Tensor
+
+
+def step_specs(image_shape: Shape, dtype: str) -> StepInputs:
+    """Return the shape and dtype of each argument, for pixels of a dtype."""
+    number, integer = tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)
+    numbers, integers = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
+    per_channel = tf.TensorSpec((image_shape[-1],), tf.float32)
+    return StepInputs(
+        pixels=tf.TensorSpec((None, *image_shape), dtype),
+        codes=integers,
+        row_weights=numbers,
+        rows=integers,
+        batch_size=integer,
+        partial_size=integer,
+        scale=per_channel,
+        offset=per_channel,
+        label_smoothing=number,
+        learning_rates=numbers,
+        weight_decay=number,
+        dropout_seed=integer,
+        dropout_step=integer,
+        optimizer_step=integer,
+        loss=tf.TensorSpec((), tf.float64),
+        n_correct=integer,
+    )
+
+
+def new_training_variables(
+    architecture: Architecture, update_rule: UpdateRule
+) -> TrainingVariables:
     """Create the variables for one training of the network at a time."""
 
-    def zeros(shape: tuple[int, ...]) -> Any:
+    def zeros(shape: Shape) -> Variable:
         # TensorFlow keeps a kernel of each eager operation on a variable for each shape, for ever.
         return tf.Variable(tf.zeros(shape), trainable=False, shape=tf.TensorShape(None))
 
-    shapes = architecture.weight_shapes
-    return TrainingState(
-        weights={name: zeros(shape) for name, shape in shapes.items()},
+    weights = architecture.weights
+    return TrainingVariables(
+        weights={name: zeros(weight.shape) for name, weight in weights.items()},
         slots={
-            name: tuple(zeros(shape) for _ in range(optimizer.n_slots))
-            for name, shape in shapes.items()
-            if "/moving_" not in name
+            name: tuple(zeros(weight.shape) for _ in range(update_rule.n_slots))
+            for name, weight in weights.items()
+            if weight.is_trainable
         },
     )
 
 
-def trace_forward(architecture: Architecture, shapes: Mapping[str, Shape], dtype: str) -> Any:
+def trace_forward(architecture: Architecture, shapes: Mapping[str, Shape], dtype: str) -> Function:
     """Compile ``(scale, offset, *weights, pixels) -> logits`` for any number of images.
 
-    The weights are those of `folded_weights`, of the given shapes.
+    The weights are those of `fold_weights`, of the given shapes.
     """
 
-    def forward(scale: Any, offset: Any, *arguments: Any) -> Any:
+    def forward(scale: Tensor, offset: Tensor, *arguments: Tensor) -> Tensor:
         *values, pixels = arguments
         weights = dict(zip(shapes, values, strict=True))
         return apply_network(architecture, weights, _scaled(pixels, scale, offset))
@@ -76,79 +134,34 @@ def trace_forward(architecture: Architecture, shapes: Mapping[str, Shape], dtype
     return _compile(forward, per_channel, per_channel, *weights, pixels)
 
 
-def trace_training(
-    architecture: Architecture,
-    optimizer: Optimizer,
-    state: TrainingState,
-    dtype: str,
-    precision: str,
-) -> Any:
-    """Compile one step per batch of the given rows, for pixels of a dtype.
+def trace_training(graph: StepGraph, variables: TrainingVariables, dtype: str) -> Function:
+    """Compile ``(weights, slots, inputs) -> (loss, n_correct)``, for pixels of a dtype.
 
-    The function is ``(weights, slots, data, rows, settings, rates, counts, totals) -> totals``:
-
-    - ``weights`` and ``slots`` of a TrainingState, which it changes;
-    - ``data``: pixels, codes and weights that rows point into;
-    - ``rows``: int32, the batches one after the other, of which the last may be smaller. It is
-      padded, which counts in nothing, to the setting "partial_size": see `partial_batch_size`;
-    - ``settings``: see `_SETTINGS`; ``rates``: the learning rate of each step;
-    - ``counts``: how many steps dropout has seen before, and how many the optimizer;
-    - ``totals``: the sum of weight times loss, float64, and how many rows the network classified
-      right, each before its step. The totals so far go in, so that the sums have one order however
-      an epoch is divided into calls.
+    It takes one step for each batch of the rows. ``weights`` and ``slots`` are those of
+    `TrainingVariables`, which it changes; ``inputs`` are `StepInputs`. It returns the sums of the
+    inputs with those of its steps added, each counted before the step.
     """
 
     def train(
-        weights: Mapping[str, Any],
-        slots: Mapping[str, Sequence[Any]],
-        data: Sequence[Any],
-        rows: Any,
-        settings: Mapping[str, Any],
-        rates: Any,
-        counts: tuple[Any, Any],
-        totals: tuple[Any, Any],
-    ) -> tuple[Any, Any]:
-        size = settings["batch_size"]
-        n_steps = (tf.size(rows) + size - 1) // size
+        weights: Mapping[str, Variable], slots: Mapping[str, Sequence[Variable]], inputs: StepInputs
+    ) -> tuple[Tensor, Tensor]:
+        variables = TrainingVariables(weights, slots)
+        n_steps = (tf.size(inputs.rows) + inputs.batch_size - 1) // inputs.batch_size
 
-        def body(index: Any, loss: Any, n_correct: Any) -> tuple[Any, Any, Any]:
-            batch_rows = rows[index * size : (index + 1) * size]
-            n_rows = tf.where(tf.size(batch_rows) < size, settings["partial_size"], size)
-            batch_rows, is_real = _padded(batch_rows, n_rows)
-            batch = [tf.gather(array, batch_rows) for array in data]
-            batch_loss, batch_correct = _training_step(
-                architecture,
-                optimizer,
-                TrainingState(weights, slots),
-                (*batch, is_real),
-                {**settings, "learning_rate": rates[index]},
-                (counts[0] + index, counts[1] + index),
-                precision,
-            )
-            return index + 1, loss + batch_loss, n_correct + batch_correct
+        def body(index: Tensor, loss: Tensor, n_correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            step_loss, step_correct = _take_step(graph, variables, inputs, index)
+            return index + 1, loss + step_loss, n_correct + step_correct
 
-        _, *totals = tf.while_loop(
-            lambda index, *_: index < n_steps, body, (0, *totals), parallel_iterations=1
+        _, loss, n_correct = tf.while_loop(
+            lambda index, *_: index < n_steps,
+            body,
+            (0, inputs.loss, inputs.n_correct),
+            parallel_iterations=1,
         )
-        return tuple(totals)
+        return loss, n_correct
 
-    return _compile(train, state.weights, state.slots, *_specs(architecture.image_shape, dtype))
-
-
-def _specs(image_shape: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
-    """Specify the arguments of training steps beside the state: from ``data`` to ``totals``."""
-    data = (
-        tf.TensorSpec((None, *image_shape), dtype),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((None,), tf.float32),
-    )
-    settings = {name: tf.TensorSpec((), setting) for name, setting in _SETTINGS.items()}
-    per_channel = tf.TensorSpec((image_shape[-1],), tf.float32)
-    settings.update(scale=per_channel, offset=per_channel)
-    rows, rates = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,), tf.float32)
-    counts = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int32)
-    totals = tf.TensorSpec((), tf.float64), tf.TensorSpec((), tf.int32)
-    return data, rows, settings, rates, counts, totals
+    specs = step_specs(graph.architecture.image_shape, dtype)
+    return _compile(train, variables.weights, variables.slots, specs)
 
 
 def partial_batch_size(n_rows: int, batch_size: int) -> int:
@@ -160,68 +173,60 @@ def partial_batch_size(n_rows: int, batch_size: int) -> int:
     return min(batch_size, math.ceil(n_rows / step) * step)
 
 
-def _padded(rows: Any, n_rows: Any) -> tuple[Any, Any]:
-    """Repeat rows until there are as many; say by 1 and 0 which are real."""
-    n_real, places = tf.size(rows), tf.range(n_rows)
-    return tf.gather(rows, places % n_real), tf.cast(places < n_real, tf.float32)
-
-
-# Beside scale and offset, of one value per channel each.
-_SETTINGS = {
-    "batch_size": tf.int32,
-    "dropout_seed": tf.int32,
-    "label_smoothing": tf.float32,
-    "partial_size": tf.int32,
-    "weight_decay": tf.float32,
-}
-
-
-def _compile(function: Any, *signature: Any) -> Any:
-    """Trace a function once; unlike its tf.function, the result heeds no eager setting."""
+def _compile(function: Any, *signature: Any) -> Function:
+    """Trace a function once; unlike its tf.function, the result ignores the eager setting."""
     concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
-    # All variables are arguments. TensorFlow remembers those of the trace and, within the user's
-    # GradientTape, would look for them when they are long gone.
-    concrete.graph.variables = ()
+    forget_variables(concrete)
     return concrete
 
 
-def _training_step(
-    architecture: Architecture,
-    optimizer: Optimizer,
-    state: TrainingState,
-    batch: Sequence[Any],
-    settings: Mapping[str, Any],
-    counts: tuple[Any, Any],
-    precision: str,
-) -> tuple[Any, Any]:
+def _take_step(
+    graph: StepGraph, variables: TrainingVariables, inputs: StepInputs, index: Tensor
+) -> tuple[Tensor, Tensor]:
     """Take one step; return the batch's sum of weight times loss, and its number of hits."""
-    pixels, codes, row_weights, is_real = batch
+    rows, is_real = _batch_rows(inputs, index)
+    pixels, codes, row_weights = (
+        tf.gather(array, rows) for array in (inputs.pixels, inputs.codes, inputs.row_weights)
+    )
     n_real = tf.cast(tf.reduce_sum(is_real), tf.int32)
-    dropout_step, optimizer_step = counts
-    training = Training(settings["dropout_seed"], dropout_step, n_real, precision)
-    images = _scaled(pixels, settings["scale"], settings["offset"])
-    values = {name: tf.convert_to_tensor(weight) for name, weight in state.weights.items()}
-    for name, shape in architecture.weight_shapes.items():
-        values[name].set_shape(shape)
+    training = TrainingMode(
+        inputs.dropout_seed, inputs.dropout_step + index, n_real, graph.precision
+    )
+    images = _scaled(pixels, inputs.scale, inputs.offset)
+    table = graph.architecture.weights
+    values = {name: tf.convert_to_tensor(variables.weights[name]) for name in table}
+    for name, weight in table.items():
+        values[name].set_shape(weight.shape)
 
-    def loss_of(logits: Any) -> Any:
-        losses = cross_entropy(logits, codes, settings["label_smoothing"])
+    def loss_of(logits: Tensor) -> Tensor:
+        losses = cross_entropy(logits, codes, inputs.label_smoothing)
         return tf.reduce_sum(losses * row_weights * is_real)
 
-    logits, loss, gradients, statistics = train_network(
-        architecture, values, images, training, loss_of
-    )
-    rate = settings["learning_rate"]
-    decay_kernels(state.weights, rate * settings["weight_decay"])
-    for name, slots in state.slots.items():
-        optimizer.apply(state.weights[name], slots, gradients[name], rate, optimizer_step)
-    for name, value in statistics.items():
-        state.weights[name].assign(value)
-    hits = is_real * tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == codes, tf.float32)
-    return tf.cast(loss, tf.float64), tf.cast(tf.reduce_sum(hits), tf.int32)
+    result = train_network(graph.architecture, values, images, training, loss_of)
+    rate, optimizer_step = inputs.learning_rates[index], inputs.optimizer_step + index
+    kernels = [variables.weights[name] for name in table if table[name].kind == "kernel"]
+    decay_kernels(kernels, rate * inputs.weight_decay)
+    for name, slots in variables.slots.items():
+        graph.update_rule.apply(
+            variables.weights[name], slots, result.gradients[name], rate, optimizer_step
+        )
+    for name, value in result.statistics.items():
+        variables.weights[name].assign(value)
+    predicted = tf.argmax(result.logits, axis=1, output_type=tf.int32)
+    hits = is_real * tf.cast(predicted == codes, tf.float32)
+    return tf.cast(result.loss, tf.float64), tf.cast(tf.reduce_sum(hits), tf.int32)
 
 
-def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:
+def _batch_rows(inputs: StepInputs, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows of a batch, repeated where it is padded; say by 1 and 0 which are real."""
+    rows, size = inputs.rows, inputs.batch_size
+    rows = rows[index * size : (index + 1) * size]
+    n_real = tf.size(rows)
+    places = tf.range(tf.where(n_real < size, inputs.partial_size, size))
+    return tf.gather(rows, places % n_real), tf.cast(places < n_real, tf.float32)
+
+
+def cross_entropy(logits: Tensor, codes: Tensor, label_smoothing: Tensor) -> Tensor:
     """Compute each row's cross-entropy with its label, smoothed as Keras does.
 
     Keras' categorical loss of one-hot labels and its sparse loss of integers are this same
@@ -232,6 +237,6 @@ def cross_entropy(logits: Any, codes: Any, label_smoothing: Any) -> Any:
     return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
-def _scaled(pixels: Any, scale: Any, offset: Any) -> Any:
+def _scaled(pixels: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
     """Cast pixels to float32 and scale them."""
     return tf.cast(pixels, tf.float32) * scale + offset

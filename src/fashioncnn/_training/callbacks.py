@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Keras callbacks in a training loop that is not Keras' own."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fashioncnn._network.architecture import Architecture
-from fashioncnn._network.fitted import Compilation
-from fashioncnn._network.scaling import Scaling
-from fashioncnn._network.schedules import Pace
-from fashioncnn._tensorflow.backend import keras, tf, untouched
+from fashioncnn._network.fitted import Network
+from fashioncnn._network.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.backend import call_in_clean_thread, keras, tf
 from fashioncnn._tensorflow.keras_model import build_compiled_network, weight_name
-from fashioncnn._tensorflow.optimizers import OPTIMIZERS
-from fashioncnn._tensorflow.steps import TrainingState
+from fashioncnn._tensorflow.optimizers import UPDATE_RULES, keras_slots
+from fashioncnn._tensorflow.steps import TrainingVariables
+from fashioncnn._training.progress import OptimizerProgress
 
 _TRAIN_BATCH_HOOKS = (  # the last two are what the first two call unless they are overridden
     "on_train_batch_begin",
@@ -37,11 +37,13 @@ class Callbacks:
         They are called in this order.
     model : keras.Model or None
         The compiled model.
-    state : TrainingState or None
+    variables : TrainingVariables or None
         The variables of the model and of its optimizer.
 
     Attributes
     ----------
+    variables : TrainingVariables or None
+        The same.
     has_batch_hooks, has_test_batch_hooks : bool
         Whether a callback wants to be called for each batch.
     first_epoch : int
@@ -56,13 +58,13 @@ class Callbacks:
         self,
         callbacks: Sequence[Any] = (),
         model: keras.Model | None = None,
-        state: TrainingState | None = None,
+        variables: TrainingVariables | None = None,
     ) -> None:
         self._callbacks = list(callbacks)
         self._model: Any = model
         self._optimizer: Any = None if model is None else model.optimizer
         self._settings = {} if model is None else _settings_of(model.optimizer)
-        self.state = state
+        self.variables = variables
         self.has_batch_hooks = any(_overrides(each, _TRAIN_BATCH_HOOKS) for each in callbacks)
         self.has_test_batch_hooks = any(_overrides(each, _TEST_BATCH_HOOKS) for each in callbacks)
         self.show_progress = any(
@@ -72,18 +74,18 @@ class Callbacks:
         self.stop_training = False
         self._logs: dict[str, float] = {}
 
-    def begin(self, params: Mapping[str, Any], pace: Pace) -> None:
+    def begin(self, params: Mapping[str, Any], progress: OptimizerProgress) -> None:
         """Show callbacks the model, as it is before the first step, and call `on_train_begin`.
 
         Parameters
         ----------
         params : dict
             What callbacks find in their `params`: "verbose", "epochs" and "steps".
-        pace : Pace
+        progress : OptimizerProgress
             Tells the model's optimizer how far training has come, and is told the rates that
             callbacks set. Only a constant schedule lets them.
         """
-        self._pace = pace
+        self._progress = progress
         if self._model is None:
             return
         self._model.stop_training = False
@@ -96,7 +98,7 @@ class Callbacks:
             callback.set_params(dict(params))
             callback.set_model(self._model)
         self.call("on_train_begin", {})
-        self.first_epoch = self._model._initial_epoch or 0
+        self.first_epoch = _restored_epoch(self._model)
 
     def call(self, hook: str, *args: Any) -> None:
         """Call a hook of every callback.
@@ -108,17 +110,17 @@ class Callbacks:
         """
         if self._model is None:
             return
-        self._optimizer.iterations.assign(self._pace.iterations)
-        self._optimizer.learning_rate.assign(self._pace.learning_rate)
+        self._optimizer.iterations.assign(self._progress.iterations)
+        self._optimizer.learning_rate.assign(self._progress.learning_rate)
         for callback in self._callbacks:
             getattr(callback, hook)(*args)
-            self._heed(type(callback).__name__)
+            self._take_over_changes(type(callback).__name__)
             if "batch" not in hook:
                 self._refuse_changes(type(callback).__name__)
         self.stop_training = bool(self._model.stop_training)
 
-    def _heed(self, name: str) -> None:
-        """Take over what a callback has set."""
+    def _take_over_changes(self, name: str) -> None:
+        """Take over the learning rate and the number of steps that a callback has set."""
         rate = self._optimizer.learning_rate
         if self._model.optimizer is not self._optimizer or not isinstance(rate, keras.Variable):
             raise ValueError(
@@ -126,25 +128,25 @@ class Callbacks:
                 "training here. A callback may set optimizer.learning_rate to a number; what else "
                 "belongs to the optimizer are parameters of the classifier."
             )
-        pace, iterations = self._pace, int(self._optimizer.iterations)
-        is_restored, pace.iterations = iterations != pace.iterations, iterations
-        if float(rate) == np.float32(pace.learning_rate):
+        progress, iterations = self._progress, int(self._optimizer.iterations)
+        is_restored, progress.iterations = iterations != progress.iterations, iterations
+        if float(rate) == np.float32(progress.learning_rate):
             return
-        if pace.schedule == "constant":
-            pace.learning_rate = pace.chosen_rate = float(rate)
+        if progress.schedule == "constant":
+            progress.learning_rate = progress.chosen_rate = float(rate)
         elif is_restored:  # from a file, with the rate that its last step had
-            rate.assign(pace.learning_rate)
+            rate.assign(progress.learning_rate)
         else:
             raise ValueError(
                 f"The callback {name} has set the learning rate to {float(rate):g}, but "
-                f"learning_rate_schedule={pace.schedule!r} decides it. Use "
+                f"learning_rate_schedule={progress.schedule!r} decides it. Use "
                 "learning_rate_schedule='constant', or leave the callback out."
             )
 
     def _refuse_changes(self, name: str) -> None:
-        """Refuse what Keras would heed before its first step, and the compiled steps here do not.
+        """Refuse changes that Keras would follow before its first step, and compiled steps do not.
 
-        It is not looked for in hooks for batches, which are many.
+        Hooks for batches are not checked, since there are many.
         """
         if not all(layer.trainable for layer in self._model.layers):
             raise ValueError(
@@ -185,52 +187,66 @@ class Callbacks:
     def close(self) -> None:
         """Take the model away from the callbacks."""
         for callback in self._callbacks:
-            callback._model = None
+            # Not the callback's own method, which may do much with a model.
+            keras.callbacks.Callback.set_model(callback, None)
 
 
-def with_model(
-    callbacks: Sequence[Any],
-    architecture: Architecture,
-    scaling: Scaling | None,
-    compilation: Compilation,
-) -> Callbacks:
+def new_callbacks(callbacks: Sequence[Any], network: Network) -> Callbacks:
     """Give callbacks a model of their own; see `build_compiled_network`."""
     if not callbacks:
         return Callbacks()
-    return Callbacks(
-        callbacks, *untouched(lambda: _build_model(architecture, scaling, compilation))
-    )
+    return Callbacks(callbacks, *call_in_clean_thread(lambda: _build_model(network)))
 
 
-def _build_model(
-    architecture: Architecture, scaling: Scaling | None, compilation: Compilation
-) -> tuple[keras.Model, TrainingState]:
+def copy_callbacks(callbacks: Sequence[Any]) -> list[Any]:
+    """Return copies of callbacks, without any model they were used with.
+
+    What callbacks share, one of them perhaps, their copies share, too.
+
+    Raises
+    ------
+    TypeError
+        If one can't be copied.
+    """
+    copies = []
+    memo: dict[int, Any] = {id(getattr(callback, "model", None)): None for callback in callbacks}
+    for callback in callbacks:
+        try:
+            copies.append(copy.deepcopy(callback, memo))
+        except Exception as error:
+            raise TypeError(
+                f"The callback {type(callback).__name__} can't be copied, as each fit does: "
+                f"{error}. Open files and the like in on_train_begin, not before, or give it a "
+                "__deepcopy__ that returns itself."
+            ) from error
+    return copies
+
+
+def _restored_epoch(model: keras.Model) -> int:
+    """Return the epoch that a callback such as `BackupAndRestore` wants training to start with.
+
+    Keras has no public name for it.
+    """
+    return model._initial_epoch or 0
+
+
+def _build_model(network: Network) -> tuple[keras.Model, TrainingVariables]:
     """Build the model with all that Keras would make of it in its first step of training."""
-    model = build_compiled_network(architecture, scaling, compilation)
+    model = build_compiled_network(network)
     model.optimizer.build(model.trainable_variables)
-    probabilities = tf.one_hot([0], architecture.n_classes)
-    is_sparse = compilation.loss == "sparse_categorical_crossentropy"
+    probabilities = tf.one_hot([0], network.architecture.n_classes)
+    is_sparse = network.compilation.loss == "sparse_categorical_crossentropy"
     model.compute_metrics(None, tf.constant([0]) if is_sparse else probabilities, probabilities)
     model.reset_metrics()
-    return model, _training_state(model, OPTIMIZERS[compilation.optimizer].keras_slots)
-
-
-def _training_state(model: keras.Model, slots: Sequence[str | None]) -> TrainingState:
-    def slots_of(number: int, variable: keras.Variable) -> tuple[Any, ...]:
-        return tuple(
-            getattr(model.optimizer, name)[number].value
-            if name
-            else tf.Variable(tf.zeros(variable.shape), trainable=False)
-            for name in slots
-        )
-
-    return TrainingState(
-        weights={weight_name(variable): variable.value for variable in model.weights},
+    rule = UPDATE_RULES[OPTIMIZERS[network.compilation.optimizer].update_rule]
+    variables = TrainingVariables(
+        weights={weight_name(weight): weight.value for weight in model.weights},
         slots={
-            weight_name(variable): slots_of(number, variable)
-            for number, variable in enumerate(model.trainable_weights)
+            weight_name(weight): keras_slots(model.optimizer, rule, weight)
+            for weight in model.trainable_weights
         },
     )
+    return model, variables
 
 
 def _settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:

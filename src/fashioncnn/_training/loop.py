@@ -2,198 +2,354 @@
 """The training loop: epochs of compiled steps, validation after each, and when to stop."""
 
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, Self
 
 import numpy as np
 
-from fashioncnn._inputs.fit_data import Images, Parts
-from fashioncnn._inputs.images import as_network_input, network_dtype
-from fashioncnn._network.checkpoint import Checkpoint, History, joined
-from fashioncnn._network.scaling import Scaling, scaling_arrays
-from fashioncnn._network.schedules import Pace
-from fashioncnn._tensorflow.backend import as_tensor, copied_as_tensor, keras, tf
-from fashioncnn._tensorflow.optimizers import OPTIMIZERS
-from fashioncnn._tensorflow.precision import training_precision
-from fashioncnn._tensorflow.program import Program
-from fashioncnn._tensorflow.steps import TrainingState, partial_batch_size
-from fashioncnn._training.callbacks import Callbacks
-from fashioncnn._training.evaluation import Evaluation, evaluation, validate
+from fashioncnn._network.checkpoint import (
+    Checkpoint,
+    History,
+    ResumableState,
+    append_history,
+    empty_history,
+)
+from fashioncnn._network.data import TrainingSplit, network_dtype
+from fashioncnn._network.fitted import Network
+from fashioncnn._network.optimizers import OPTIMIZERS
+from fashioncnn._network.scaling import scaling_arrays
+from fashioncnn._tensorflow.backend import Tensor, tf
+from fashioncnn._tensorflow.prediction import Predictor
+from fashioncnn._tensorflow.program import program_for
+from fashioncnn._tensorflow.steps import (
+    StepInputs,
+    TrainingVariables,
+    partial_batch_size,
+    step_specs,
+)
+from fashioncnn._training.callbacks import Callbacks, new_callbacks
+from fashioncnn._training.evaluation import Evaluation, evaluate
+from fashioncnn._training.feed import ImageFeed
+from fashioncnn._training.progress import OptimizerProgress, ProgressBar
+from fashioncnn._training.settings import Settings
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
-_LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
-_RESIDENT_BYTES = 2**26  # pixels up to this size become one tensor, larger ones a block per call
-
-Totals = tuple[float, int]  # the sum of weight times loss, and the number of hits
-TakeSteps = Callable[[np.ndarray, int, Totals], Totals]  # rows, first step, totals so far
 
 
-class EarlyStopping(NamedTuple):
-    """When to stop, and what counts as better."""
+class Training:
+    """One training of a network, from a checkpoint on.
 
-    n_iter_no_change: int
-    tol: float
-
-
-class Settings(NamedTuple):
-    """The parameters of the estimator that the loop needs."""
-
-    optimizer: str
-    learning_rate: float
-    learning_rate_schedule: str
-    weight_decay: float
-    label_smoothing: float
-    epochs: int
-    batch_size: int
-    precision: str  # "float32" or "bfloat16"
-    early_stopping: EarlyStopping | None
-    keep_slots: bool  # whether training will go on from the result
-    verbose: int
-
-
-def read_settings(params: Mapping[str, Any]) -> Settings:
-    """Read the settings out of the parameters of the estimator."""
-    optimizer = params["optimizer"]
-    stopping = EarlyStopping(int(params["n_iter_no_change"]), float(params["tol"]))
-    return Settings(
-        optimizer=optimizer,
-        learning_rate=float(params["learning_rate"] or OPTIMIZERS[optimizer].learning_rate),
-        learning_rate_schedule=params["learning_rate_schedule"],
-        weight_decay=float(params["weight_decay"]),
-        label_smoothing=float(params["label_smoothing"]),
-        epochs=int(params["epochs"]),
-        batch_size=min(int(params["batch_size"]), _LARGEST_BATCH),
-        precision=training_precision(params["precision"]),
-        early_stopping=stopping if params["early_stopping"] else None,
-        keep_slots=bool(params["warm_start"]),
-        verbose=int(params["verbose"]),
-    )
-
-
-def train(
-    program: Program,
-    scaling: Scaling | None,
-    start: Checkpoint,
-    parts: Parts,
-    settings: Settings,
-    callbacks: Callbacks,
-) -> Iterator[Checkpoint]:
-    """Train a network from where it stands.
+    `run` does all of it. In parts: within ``with training:``, which lends it TensorFlow's
+    variables, `run_epoch` as long as `goes_on`, then `end`. Whatever interrupts it, `result` is
+    what the epochs so far have led to.
 
     Parameters
     ----------
-    program : Program
-        The compiled network.
-    scaling : Scaling or None
-        The constants of the scaling.
-    start : Checkpoint
+    network : Network
+        What to train.
+    checkpoint : Checkpoint
         Initial weights, or what an earlier training left.
-    parts : Parts
+    split : TrainingSplit
         The images to train on, and those to evaluate on after each epoch.
     settings : Settings
         How to train.
-    callbacks : Callbacks
-        What Keras callbacks there are.
+    callbacks : sequence of keras.callbacks.Callback
+        They get a model of their own.
 
-    Yields
-    ------
-    end : Checkpoint
-        After each epoch, what training leaves if it ends there: the weights, with early stopping
-        those of the best epoch so far. The history has one value per epoch for each of ``loss``,
-        ``accuracy`` and ``learning_rate`` (of the epoch's last step), with validation also
-        ``val_loss`` and ``val_accuracy``.
-
-    Raises
-    ------
-    ValueError
-        If the loss or the weights do not stay finite.
+    Attributes
+    ----------
+    result : Checkpoint or None
+        What training leaves if it ends now, None before the end of the first epoch: the weights,
+        with early stopping those of the best epoch so far. The history has one value per epoch for
+        each of ``loss``, ``accuracy`` and ``learning_rate`` (of the epoch's last step), with
+        validation also ``val_loss`` and ``val_accuracy``.
+    epoch : int
+        The number of the epoch that runs or ran last, counted from 1.
     """
-    start = start.with_rule(OPTIMIZERS[settings.optimizer].rule)
-    stopping, n_steps = settings.early_stopping, _steps_per_epoch(parts, settings)
-    pace = _pace(start, parts, settings)
-    with program.training_state(settings.optimizer) as lent, closing(callbacks):
-        take_steps, state = _compiled_steps(
-            program, scaling, parts, settings, lent, callbacks.state, start, pace
+
+    def __init__(
+        self,
+        network: Network,
+        checkpoint: Checkpoint,
+        split: TrainingSplit,
+        settings: Settings,
+        callbacks: Sequence[Any],
+    ) -> None:
+        self.network = network
+        self._update_rule = OPTIMIZERS[settings.optimizer].update_rule
+        self._before = checkpoint.with_update_rule(self._update_rule)
+        self._split = split
+        self.settings = settings
+        self.callbacks = callbacks
+        self._program = program_for(network.architecture)
+        self._steps_per_epoch = math.ceil(len(split.rows) / settings.batch_size)
+        self._optimizer = OptimizerProgress(
+            settings.learning_rate_schedule,
+            settings.learning_rate,
+            settings.epochs * self._steps_per_epoch,
+            self._before.iterations,
         )
-        evaluate = evaluation(program, scaling, state, parts.validation, settings.label_smoothing)
-        loss_at_start = evaluate().means()["loss"] if stopping and start.n_epochs else math.nan
-        callbacks.begin(
-            {"verbose": settings.verbose, "epochs": settings.epochs, "steps": n_steps}, pace
+        self._callbacks = Callbacks()
+        self.result: Checkpoint | None = None
+        self.epoch = 0
+        self._history = empty_history()  # of this training
+        self._loss_at_start = math.nan
+        self._best_epoch = 0
+        self._best = self._before
+        self._must_stop = False
+
+    def run(self) -> None:
+        """Train from begin to end.
+
+        Raises
+        ------
+        ValueError
+            If the loss or the weights do not stay finite.
+        """
+        with self:
+            while self.goes_on:
+                self.run_epoch()
+            self.end()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as resources:
+            self._callbacks = new_callbacks(self.callbacks, self.network)
+            resources.callback(self._callbacks.close)
+            lent = resources.enter_context(self._program.training_variables(self._update_rule))
+            self._begin(lent)
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._resources.close()
+
+    def _begin(self, lent: TrainingVariables) -> None:
+        """Start from the checkpoint, on the variables of the callbacks' model or on lent ones."""
+        dtype = network_dtype(self._split.images.pixels.dtype).name
+        self._function = self._program.training_function(
+            self._update_rule, lent, dtype, self.settings.precision
         )
-        epoch = best = callbacks.first_epoch
-        kept = start._replace(n_steps=start.n_steps + epoch * n_steps)
-        history: History = {"loss": [math.nan] * epoch}
-        for epoch, n_taken, metrics in _epochs(
-            take_steps, evaluate, parts, settings, start, pace, callbacks
-        ):
-            history = joined(history, metrics)
-            losses = [loss_at_start, *history.get("val_loss", [])]
-            best = best_epoch(losses, stopping.tol) if stopping else epoch
-            if best == epoch:
-                kept = _checkpoint(start, state, pace, epoch, settings)
-            kept = kept._replace(n_steps=start.n_steps + n_taken)
-            yield _with_history(kept, start, history, best)
-            if stopping and epoch - best >= stopping.n_iter_no_change:
+        self._variables = self._callbacks.variables or lent
+        self._variables.assign(self._before.weights, self._before.slots)
+        self._feed = ImageFeed(self._split.images)
+        self._specs = step_specs(self.network.architecture.image_shape, dtype)
+        self._constant_inputs = self._as_tensors(**self._settings_of_steps())
+        if self.settings.early_stopping and self._before.n_epochs:
+            self._loss_at_start = self._evaluate().means()["loss"]
+        params = {
+            "verbose": self.settings.verbose,
+            "epochs": self.settings.epochs,
+            "steps": self._steps_per_epoch,
+        }
+        self._callbacks.begin(params, self._optimizer)
+        self.epoch = self._best_epoch = self._callbacks.first_epoch
+        self._history = empty_history(self.epoch)
+        self._best = self._before._replace(n_steps=self._n_steps_before(self.epoch))
+
+    def resume(self, state: ResumableState) -> None:
+        """Go on from where the same training stood, instead of from its begin."""
+        self._variables.assign(state.weights, state.slots)
+        self._optimizer.iterations = state.iterations
+        self._optimizer.learning_rate = state.learning_rate
+        self._optimizer.chosen_rate = state.chosen_rate
+        self.epoch, self._best_epoch = state.epoch, state.best_epoch
+        self._history, self._loss_at_start = state.history, state.loss_at_start
+        self._best = state.best
+        self.result = self._result()
+        self._must_stop = self._has_stopped_improving()
+
+    def state(self) -> ResumableState:
+        """Return where training stands after an epoch."""
+        is_best = self._best_epoch == self.epoch  # then both hold the same weights
+        return ResumableState(
+            epoch=self.epoch,
+            weights=self._best.weights if is_best else self._variables.weights_as_numpy(),
+            slots=self._variables.slots_as_numpy(),
+            iterations=self._optimizer.iterations,
+            learning_rate=self._optimizer.learning_rate,
+            chosen_rate=self._optimizer.chosen_rate,
+            history=self._history,
+            loss_at_start=self._loss_at_start,
+            best_epoch=self._best_epoch,
+            best=self._best,
+        )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is another epoch to run."""
+        return self.epoch < self.settings.epochs and not self._must_stop
+
+    def run_epoch(self) -> None:
+        """Take the steps of the next epoch, validate, and note what came of it."""
+        callbacks, settings = self._callbacks, self.settings
+        self.epoch += 1
+        callbacks.call("on_epoch_begin", self.epoch - 1, {})
+        verbose = 0 if callbacks.show_progress else settings.verbose
+        bar = ProgressBar(verbose, self.epoch, settings.epochs, self._steps_per_epoch)
+        metrics = self._take_steps(bar)
+        self._refuse_non_finite("training loss", metrics["loss"])
+        if self._split.validation is not None:
+            metrics |= self._validate()
+            self._refuse_non_finite("validation loss", metrics["val_loss"])
+        bar.finish(metrics)
+        noted = {**metrics, "learning_rate": self._optimizer.learning_rate}
+        callbacks.end_epoch(self.epoch - 1, metrics)
+        self._note({name: [value] for name, value in noted.items()})
+
+    def end(self) -> None:
+        """Let callbacks do what they do in the end; it may change the weights."""
+        self._callbacks.end()
+        if self._callbacks.variables is not None and self._best_epoch == self.epoch:
+            self._best = self._checkpoint()
+            self.result = self._result()
+
+    def _take_steps(self, bar: ProgressBar) -> dict[str, float]:
+        """Take the steps of an epoch, as many in a call as fit into a short time; return metrics.
+
+        The order of rows is decided by the number of the epoch since the initial weights.
+        """
+        number = self._before.n_epochs + self.epoch - 1
+        random = np.random.default_rng((self._before.seeds.order, number))
+        order, batch_size = random.permutation(self._split.rows), self.settings.batch_size
+        steps_per_call, n_done, loss, n_correct = 1, 0, 0.0, 0
+        while n_done < len(order):
+            step = n_done // batch_size
+            self._callbacks.begin_batch(step)
+            rows = order[n_done : n_done + steps_per_call * batch_size]
+            started = time.perf_counter()
+            loss, n_correct = self._call_steps(rows, step, loss, n_correct)
+            seconds = max(time.perf_counter() - started, 1e-6)
+            if not self._callbacks.has_batch_hooks:
+                limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
+                steps_per_call = max(1, min(2 * steps_per_call, limit))
+            n_done += len(rows)
+            metrics = {"accuracy": n_correct / n_done, "loss": loss / n_done}
+            self._callbacks.end_batch(step, metrics)
+            if self._callbacks.stop_training or not math.isfinite(loss):
                 break
-        callbacks.end()
-        if callbacks.state is not None and best == epoch:
-            kept = _checkpoint(kept, state, pace, epoch, settings)
-            yield _with_history(kept, start, history, best)
+            bar.update(math.ceil(n_done / batch_size), metrics)
+        self._n_steps = self._n_steps_before(self.epoch - 1) + math.ceil(n_done / batch_size)
+        return metrics
 
+    def _call_steps(
+        self, rows: np.ndarray, step: int, loss: float, n_correct: int
+    ) -> tuple[float, int]:
+        """Take the steps of some rows, the first of which has a number within the epoch.
 
-def _pace(start: Checkpoint, parts: Parts, settings: Settings) -> Pace:
-    n_steps = settings.epochs * _steps_per_epoch(parts, settings)
-    schedule, peak = settings.learning_rate_schedule, settings.learning_rate
-    return Pace(schedule, peak, n_steps, start.iterations)
-
-
-def _with_history(kept: Checkpoint, start: Checkpoint, history: History, best: int) -> Checkpoint:
-    return kept._replace(
-        history=joined(start.history, history),
-        best_epoch=start.n_epochs + best if best else start.best_epoch,
-    )
-
-
-def _epochs(
-    take_steps: TakeSteps,
-    evaluate: Callable[[], Evaluation],
-    parts: Parts,
-    settings: Settings,
-    start: Checkpoint,
-    pace: Pace,
-    callbacks: Callbacks,
-) -> Iterator[tuple[int, int, History]]:
-    """Run epoch after epoch; yield its number, from 1, the steps so far, and entries for history.
-
-    The order of rows is decided by the number of the epoch since the initial weights.
-    """
-    n_steps = _steps_per_epoch(parts, settings)
-    verbose = 0 if callbacks.show_progress else settings.verbose
-    for epoch in range(callbacks.first_epoch, settings.epochs):
-        callbacks.call("on_epoch_begin", epoch, {})
-        order = np.random.default_rng((start.seeds.order, start.n_epochs + epoch))
-        progress = _Progress(verbose, epoch + 1, settings.epochs, n_steps)
-        n_taken, metrics = _run_epoch(
-            take_steps,
-            order.permutation(parts.rows),
-            epoch * n_steps,
-            settings.batch_size,
-            progress,
-            callbacks,
+        Return the sums of the epoch so far: of weight times loss, and of rows classified right.
+        """
+        (pixels, codes, row_weights), positions = self._feed.take(rows)
+        first = (self.epoch - 1) * self._steps_per_epoch + step
+        n_steps = math.ceil(len(rows) / self.settings.batch_size)
+        rates = self._optimizer.rates(first + np.arange(n_steps))
+        varying = self._as_tensors(
+            rows=positions,
+            learning_rates=rates,
+            dropout_step=self._before.n_steps + first,
+            optimizer_step=self._optimizer.iterations,
+            loss=loss,
+            n_correct=n_correct,
         )
-        _refuse_non_finite("training loss", metrics["loss"], epoch + 1, pace, settings)
-        if parts.validation is not None:
-            metrics |= validate(evaluate, settings.batch_size, callbacks)
-            _refuse_non_finite("validation loss", metrics["val_loss"], epoch + 1, pace, settings)
-        progress.finish(metrics)
-        history = {**metrics, "learning_rate": pace.learning_rate}
-        callbacks.end_epoch(epoch, metrics)
-        yield epoch + 1, n_taken, {name: [value] for name, value in history.items()}
-        if callbacks.stop_training:
-            return
+        images = {"pixels": pixels, "codes": codes, "row_weights": row_weights}
+        inputs = StepInputs(**images, **self._constant_inputs, **varying)
+        sums = self._function(self._variables.weights, self._variables.slots, inputs)
+        self._optimizer.count(rates)
+        return float(sums[0]), int(sums[1])
+
+    def _settings_of_steps(self) -> dict[str, Any]:
+        """Return the inputs of steps that stay the same from call to call."""
+        batch_size = self.settings.batch_size
+        n_channels = self.network.architecture.image_shape[-1]
+        scale, offset = scaling_arrays(self.network.scaling, n_channels)
+        return {
+            "batch_size": batch_size,
+            "partial_size": partial_batch_size(len(self._split.rows) % batch_size, batch_size),
+            "scale": scale,
+            "offset": offset,
+            "label_smoothing": self.settings.label_smoothing,
+            "weight_decay": self.settings.weight_decay,
+            "dropout_seed": self._before.seeds.dropout,
+        }
+
+    def _as_tensors(self, **values: Any) -> dict[str, Tensor]:
+        """Make tensors of inputs of steps, of the dtype that each has."""
+        return {
+            name: tf.constant(value, getattr(self._specs, name).dtype)
+            for name, value in values.items()
+        }
+
+    def _n_steps_before(self, epoch: int) -> int:
+        """Return how many steps since the initial weights come before an epoch, counted from 0."""
+        return self._before.n_steps + epoch * self._steps_per_epoch
+
+    def _validate(self) -> dict[str, float]:
+        """Evaluate the weights; callbacks that want batches hear of them afterwards."""
+        callbacks, batch_size = self._callbacks, self.settings.batch_size
+        callbacks.call("on_test_begin", {})
+        evaluation = self._evaluate()
+        if callbacks.has_test_batch_hooks:
+            for step in range(math.ceil(len(evaluation.losses) / batch_size)):
+                callbacks.call("on_test_batch_begin", step, {})
+                means = evaluation.means((step + 1) * batch_size)
+                callbacks.call("on_test_batch_end", step, means)
+        means = evaluation.means()
+        callbacks.call("on_test_end", dict(means))
+        return {f"val_{name}": value for name, value in means.items()}
+
+    def _evaluate(self) -> Evaluation:
+        images = self._split.validation
+        assert images is not None
+        weights = self._variables.weights_as_numpy()
+        predictor = Predictor(self._program, weights, self.network.scaling)
+        return evaluate(predictor.logits(images.pixels), images, self.settings.label_smoothing)
+
+    def _note(self, metrics: History) -> None:
+        """Note the metrics of an epoch, the weights if they are the best, and whether to stop."""
+        self._history = append_history(self._history, metrics)
+        stopping, self._best_epoch = self.settings.early_stopping, self.epoch
+        if stopping:
+            losses = [self._loss_at_start, *self._history.get("val_loss", [])]
+            self._best_epoch = best_epoch(losses, stopping.tol)
+        if self._best_epoch == self.epoch:
+            self._best = self._checkpoint()
+        self._best = self._best._replace(n_steps=self._n_steps)
+        self.result = self._result()
+        self._must_stop = self._callbacks.stop_training or self._has_stopped_improving()
+
+    def _has_stopped_improving(self) -> bool:
+        stopping = self.settings.early_stopping
+        return stopping is not None and self.epoch - self._best_epoch >= stopping.n_iter_no_change
+
+    def _checkpoint(self) -> Checkpoint:
+        """Copy what the variables hold; weights that are not finite are refused."""
+        weights = self._variables.weights_as_numpy()
+        largest = np.max([(value.max(), -value.min()) for value in weights.values()])
+        self._refuse_non_finite("largest weight", float(largest))
+        slots = self._variables.slots_as_numpy() if self.settings.keep_slots else None
+        return self._best._replace(
+            weights=weights, slots=slots, iterations=self._optimizer.iterations
+        )
+
+    def _result(self) -> Checkpoint:
+        before, best = self._before, self._best_epoch
+        return self._best._replace(
+            history=append_history(before.history, self._history),
+            best_epoch=before.n_epochs + best if best else before.best_epoch,
+        )
+
+    def _refuse_non_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            progress, settings = self._optimizer, self.settings
+            rate = progress.peak if progress.chosen_rate is None else progress.chosen_rate
+            raise ValueError(
+                f"Training diverged: the {what} is {value} in epoch {self.epoch} of "
+                f"{settings.epochs}, with optimizer={settings.optimizer!r} and "
+                f"learning_rate={rate:g}. Try a lower learning_rate or weight_decay, "
+                "scaling='standardize', or smaller weights of classes and samples, and look for "
+                "pixels that are far larger than the rest."
+            )
 
 
 def best_epoch(losses: Sequence[float], tol: float) -> int:
@@ -206,159 +362,3 @@ def best_epoch(losses: Sequence[float], tol: float) -> int:
         if math.isnan(losses[best]) or loss < losses[best] - tol:
             best = epoch
     return best
-
-
-def _checkpoint(
-    start: Checkpoint, state: TrainingState, pace: Pace, epoch: int, settings: Settings
-) -> Checkpoint:
-    """Copy what the variables hold; weights that are not finite are refused."""
-    weights = state.weights_as_numpy()
-    largest = np.max([(value.max(), -value.min()) for value in weights.values()])
-    _refuse_non_finite("largest weight", float(largest), epoch, pace, settings)
-    slots = state.slots_as_numpy() if settings.keep_slots else None
-    return start._replace(weights=weights, slots=slots, iterations=pace.iterations)
-
-
-def _steps_per_epoch(parts: Parts, settings: Settings) -> int:
-    return math.ceil(len(parts.rows) / settings.batch_size)
-
-
-def _compiled_steps(
-    program: Program,
-    scaling: Scaling | None,
-    parts: Parts,
-    settings: Settings,
-    lent: TrainingState,
-    own: TrainingState | None,
-    start: Checkpoint,
-    pace: Pace,
-) -> tuple[TakeSteps, TrainingState]:
-    """Bind the compiled training steps to all that stays the same from call to call.
-
-    Return the steps and the variables that they change: those of the callbacks' model, if there is
-    one, or else those that are lent.
-    """
-    dtype = network_dtype(parts.images.pixels.dtype).name
-    function = program.training_function(settings.optimizer, lent, dtype, settings.precision)
-    state = own or lent
-    state.reset(start.weights, start.slots)
-    inputs = _inputs(scaling, parts, settings, start)
-    feed = _feed(parts.images)
-
-    def take_steps(rows: np.ndarray, first_step: int, totals: Totals) -> Totals:
-        data, positions = feed(rows)
-        steps = first_step + np.arange(math.ceil(len(rows) / settings.batch_size))
-        rates = pace.rates(steps)
-        counts = start.n_steps + first_step, pace.iterations
-        loss, hits = function(
-            state.weights,
-            state.slots,
-            data,
-            tf.constant(positions, tf.int32),
-            inputs,
-            tf.constant(rates, tf.float32),
-            tuple(tf.constant(count, tf.int32) for count in counts),
-            (tf.constant(totals[0], tf.float64), tf.constant(totals[1], tf.int32)),
-        )
-        pace.take(rates)
-        return float(loss), int(hits)
-
-    return take_steps, state
-
-
-def _inputs(
-    scaling: Scaling | None, parts: Parts, settings: Settings, start: Checkpoint
-) -> dict[str, Any]:
-    """Make tensors of the settings that the steps take; see `trace_training`."""
-    scale, offset = scaling_arrays(scaling, parts.images.pixels.shape[-1])
-    n_partial = len(parts.rows) % settings.batch_size
-    partial_size = partial_batch_size(n_partial, settings.batch_size)
-    return {
-        "batch_size": tf.constant(settings.batch_size, tf.int32),
-        "dropout_seed": tf.constant(start.seeds.dropout, tf.int32),
-        "label_smoothing": tf.constant(settings.label_smoothing, tf.float32),
-        "offset": tf.constant(offset),
-        "partial_size": tf.constant(partial_size, tf.int32),
-        "scale": tf.constant(scale),
-        "weight_decay": tf.constant(settings.weight_decay, tf.float32),
-    }
-
-
-def _feed(images: Images) -> Callable[[np.ndarray], tuple[Sequence[Any], np.ndarray]]:
-    """Turn row numbers into tensors and the positions of the rows in them."""
-    dtypes = network_dtype(images.pixels.dtype), images.codes.dtype, images.weights.dtype
-    if images.pixels.size * dtypes[0].itemsize <= _RESIDENT_BYTES:
-        tensors = tuple(map(copied_as_tensor, images, dtypes))  # which no one else can change
-        return lambda rows: (tensors, rows)
-
-    def block(rows: np.ndarray) -> tuple[Sequence[Any], np.ndarray]:
-        pixels, *others = (array[rows] for array in images)
-        arrays = as_network_input(pixels), *others
-        return tuple(map(as_tensor, arrays)), np.arange(len(rows))
-
-    return block
-
-
-def _run_epoch(
-    take_steps: TakeSteps,
-    order: np.ndarray,
-    first_step: int,
-    batch_size: int,
-    progress: "_Progress",
-    callbacks: Callbacks,
-) -> tuple[int, dict[str, float]]:
-    """Take the steps of one epoch, as many in a call as fit into a short time.
-
-    Return the number of steps since the first epoch, and the metrics.
-    """
-    steps_per_call, done, totals = 1, 0, (0.0, 0)
-    while done < len(order):
-        step = done // batch_size
-        callbacks.begin_batch(step)
-        rows = order[done : done + steps_per_call * batch_size]
-        started = time.perf_counter()
-        totals = take_steps(rows, first_step + step, totals)
-        seconds = max(time.perf_counter() - started, 1e-6)
-        if not callbacks.has_batch_hooks:
-            limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
-            steps_per_call = max(1, min(2 * steps_per_call, limit))
-        done += len(rows)
-        metrics = {"accuracy": totals[1] / done, "loss": totals[0] / done}
-        callbacks.end_batch(step, metrics)
-        if callbacks.stop_training or not math.isfinite(totals[0]):
-            break
-        progress.update(math.ceil(done / batch_size), metrics)
-    return first_step + math.ceil(done / batch_size), metrics
-
-
-def _refuse_non_finite(what: str, value: float, epoch: int, pace: Pace, settings: Settings) -> None:
-    if not math.isfinite(value):
-        rate = pace.peak if pace.chosen_rate is None else pace.chosen_rate
-        raise ValueError(
-            f"Training diverged: the {what} is {value} in epoch {epoch} of {settings.epochs}, "
-            f"with optimizer={settings.optimizer!r} and learning_rate={rate:g}. "
-            "Try a lower learning_rate or weight_decay, scaling='standardize', or smaller weights "
-            "of classes and samples, and look for pixels that are far larger than the rest."
-        )
-
-
-class _Progress:
-    """Keras' own progress bar: silent, a bar, or a line per epoch, as `verbose` is 0, 1 or 2."""
-
-    def __init__(self, verbose: int, epoch: int, n_epochs: int, n_steps: int) -> None:
-        self._n_steps = n_steps
-        self._bar = None
-        if verbose:
-            names = ("accuracy", "loss", "val_accuracy", "val_loss")
-            sys.stdout.write(f"Epoch {epoch}/{n_epochs}\n")
-            self._bar = keras.utils.Progbar(n_steps, verbose=verbose, stateful_metrics=names)
-
-    def update(self, step: int, metrics: dict[str, float]) -> None:
-        """Show the metrics so far."""
-        if self._bar is not None:
-            self._bar.update(step, list(metrics.items()), finalize=False)
-
-    def finish(self, metrics: dict[str, float]) -> None:
-        """Show the metrics of the whole epoch."""
-        if self._bar is not None:
-            self._bar.update(self._n_steps, list(metrics.items()), finalize=True)

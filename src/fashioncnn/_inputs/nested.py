@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Parameters of several parts (stacks, windows, rates, shapes, callbacks), as users write them.
+
+Each function returns the value written out in full, or raises ValueError.
+"""
+
+import math
+import sys
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from fashioncnn._network.architecture import Window
+
+
+def parse_conv_stacks(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Read the filters of each convolution, stack by stack; an int ``n`` means ``(n,)``."""
+    stacks = tuple(
+        _positive_ints(stack) if _is_sequence(stack) else (_positive_int(stack),)
+        for stack in _sequence(value)
+    )
+    if not stacks or not all(stacks):
+        raise ValueError("a stack without convolutions")
+    return stacks
+
+
+def parse_dense_units(value: Any) -> tuple[int, ...]:
+    """Read the units of each dense layer; an int ``n`` means ``(n,)``."""
+    return _positive_ints(value) if _is_sequence(value) else (_positive_int(value),)
+
+
+def parse_windows(value: Any) -> Window | tuple[Window, ...]:
+    """Read an int, an (h, w) pair, or a sequence of pairs, one per stack."""
+    if not _is_sequence(value):
+        side = _positive_int(value)
+        return side, side
+    if value and all(_is_sequence(item) for item in value):
+        return tuple(_pair(item) for item in value)
+    return _pair(value)
+
+
+def parse_rates(value: Any) -> float | tuple[float, ...]:
+    """Read a dropout rate, or a non-empty sequence of them, one per stack."""
+    if not _is_sequence(value):
+        return _rate(value)
+    if not value:
+        raise ValueError("no rates")
+    return tuple(_rate(item) for item in value)
+
+
+def parse_image_shape(value: Any) -> tuple[int, int, int]:
+    """Read (h, w) or (h, w, c)."""
+    shape = _positive_ints(value)
+    if len(shape) not in (2, 3):
+        raise ValueError("not two or three sides")
+    height, width, *channels = shape
+    return height, width, channels[0] if channels else 1
+
+
+def parse_callbacks(value: Any) -> list[Any]:
+    """Read a Keras callback, or a sequence of them."""
+    module = getattr(sys.modules.get("keras"), "callbacks", None)  # there, if a callback is
+    callbacks: list[Any] = []
+    for callback in value if _is_sequence(value) else [value]:
+        if module is None or not isinstance(callback, module.Callback):
+            raise ValueError("not a callback")
+        is_list = isinstance(callback, module.CallbackList)
+        callbacks += callback.callbacks if is_list else [callback]
+    return callbacks
+
+
+def as_float32(value: Any) -> float:
+    """Return what float32 makes of a number; a number too large for floats becomes infinite."""
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.float32(float(value)))
+    except OverflowError:
+        return math.inf
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, (tuple, list))
+
+
+def _sequence(value: Any) -> Any:
+    if not _is_sequence(value):
+        raise ValueError("not a tuple or list")
+    return value
+
+
+def _positive_int(value: Any) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError("not an int of at least 1")
+    return int(value)
+
+
+def _positive_ints(value: Any) -> tuple[int, ...]:
+    return tuple(_positive_int(item) for item in _sequence(value))
+
+
+def _pair(value: Any) -> Window:
+    pair = _positive_ints(value)
+    if len(pair) != 2:
+        raise ValueError("not a pair")
+    return pair[0], pair[1]
+
+
+def _rate(value: Any) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= as_float32(value) < 1:
+        raise ValueError("not a rate in [0, 1)")
+    return float(value)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The parameters of the estimator that the training loop needs."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fashioncnn._network.optimizers import OPTIMIZERS
+from fashioncnn._tensorflow.precision import training_precision
+
+_LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
+
+
+class EarlyStopping(NamedTuple):
+    """When to stop, and what counts as better."""
+
+    n_iter_no_change: int
+    tol: float
+
+
+class Settings(NamedTuple):
+    """How to train."""
+
+    optimizer: str
+    learning_rate: float
+    learning_rate_schedule: str
+    weight_decay: float
+    label_smoothing: float
+    epochs: int
+    batch_size: int
+    precision: str  # "float32" or "bfloat16"
+    early_stopping: EarlyStopping | None
+    keep_slots: bool  # whether training will go on from the result
+    verbose: int
+
+    def of_partial_fit(self) -> "Settings":
+        """Return the same for one pass at a constant rate, from which training will go on."""
+        return self._replace(epochs=1, learning_rate_schedule="constant", keep_slots=True)
+
+
+def read_settings(params: Mapping[str, Any]) -> Settings:
+    """Read the settings out of the parameters of the estimator."""
+    optimizer = params["optimizer"]
+    stopping = EarlyStopping(int(params["n_iter_no_change"]), float(params["tol"]))
+    return Settings(
+        optimizer=optimizer,
+        learning_rate=float(params["learning_rate"] or OPTIMIZERS[optimizer].learning_rate),
+        learning_rate_schedule=params["learning_rate_schedule"],
+        weight_decay=float(params["weight_decay"]),
+        label_smoothing=float(params["label_smoothing"]),
+        epochs=int(params["epochs"]),
+        batch_size=min(int(params["batch_size"]), _LARGEST_BATCH),
+        precision=training_precision(params["precision"]),
+        early_stopping=stopping if params["early_stopping"] else None,
+        keep_slots=bool(params["warm_start"]),
+        verbose=int(params["verbose"]),
+    )

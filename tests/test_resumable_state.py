@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The state that the training loop hands out: a fit that goes on from it reaches the same bits."""
+
+import pickle
+
+import numpy as np
+import pytest
+from keras.callbacks import Callback, LearningRateScheduler
+
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._inputs.architecture import build_architecture
+from fashioncnn._network.checkpoint import new_checkpoint
+from fashioncnn._network.data import LabelledImages, TrainingSplit, ValidationImages
+from fashioncnn._network.fitted import Compilation, Network
+from fashioncnn._tensorflow.backend import call_in_eager_mode
+from fashioncnn._training.loop import Training
+from fashioncnn._training.settings import read_settings
+
+
+class Batches(Callback):
+    """Wants to be called for every batch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+
+CASES = {
+    "plain": {},
+    "dropout": {"conv_dropout": 0.3, "dense_dropout": 0.5},
+    "batch normalisation": {"batch_normalization": True, "precision": "bfloat16"},
+    "schedule": {"learning_rate_schedule": "one_cycle", "optimizer": "sgd", "weight_decay": 0.1},
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.05},
+    "moments are kept": {"warm_start": True, "optimizer": "rmsprop"},
+    "callbacks": {"callbacks": [Batches()]},
+    "rates of callbacks": {
+        "callbacks": [LearningRateScheduler(lambda epoch, rate: rate if epoch % 2 else rate / 2)]
+    },
+}
+EPOCHS = 5
+
+
+@pytest.fixture
+def new_training(images):
+    """Give a function that makes a training on the images, always from the same checkpoint."""
+    X, y = images
+    pixels = (X[..., np.newaxis] / 255).astype(np.float32)
+    codes = np.unique(y, return_inverse=True)[1].astype(np.int32)
+    weights = np.ones(len(codes), np.float32)
+    validation = ValidationImages(pixels[:30], codes[:30], weights[:30])
+    split = TrainingSplit(
+        LabelledImages(pixels, codes, weights), np.arange(30, len(codes)), validation
+    )
+
+    def make(checkpoint=None, **params):
+        settings = {"conv_stacks": (4,), "dense_units": (8,), "epochs": EPOCHS, "batch_size": 16}
+        settings |= {"learning_rate": 0.01}
+        clf = FashionCNNClassifier(**settings | params)
+        params = clf.get_params()
+        architecture = build_architecture(params, (6, 6, 1), 3)
+        compilation = Compilation(clf.optimizer, 0.01, clf.weight_decay, clf.loss)
+        network = Network(architecture, None, compilation)
+        checkpoint = checkpoint or new_checkpoint(architecture, 0)
+        callbacks = params["callbacks"] or ()
+        return Training(network, checkpoint, split, read_settings(params), callbacks)
+
+    return make
+
+
+def run(training, state=None, n_epochs=EPOCHS):
+    """Train for some epochs, perhaps from a state on; return the state and the result."""
+
+    def call():
+        with training:
+            if state is not None:
+                training.resume(state)
+            for _ in range(n_epochs):
+                if training.goes_on:
+                    training.run_epoch()
+            return training.state(), training.result
+
+    return call_in_eager_mode(call)
+
+
+def assert_equal(one, other):
+    """Compare two states or checkpoints, arrays of which are to have the same bits."""
+    np.testing.assert_equal(one._asdict(), other._asdict())
+
+
+@pytest.mark.filterwarnings("ignore:precision='bfloat16'")
+@pytest.mark.parametrize("n_epochs", range(EPOCHS + 1))
+@pytest.mark.parametrize("case", CASES)
+def test_a_training_goes_on_to_the_same_bits(new_training, case, n_epochs):
+    expected_state, expected = run(new_training(**CASES[case]))
+    state, _ = run(new_training(**CASES[case]), n_epochs=n_epochs)
+    state = pickle.loads(pickle.dumps(state))
+    resumed_state, resumed = run(new_training(**CASES[case]), state)
+    assert_equal(resumed, expected)
+    assert_equal(resumed_state, expected_state)
+
+
+def test_a_training_that_goes_on_from_another_is_resumed(new_training):
+    settings = {"early_stopping": True, "warm_start": True, "learning_rate_schedule": "cosine"}
+    _, first = run(new_training(**settings))
+    _, expected = run(new_training(first, **settings))
+    state, _ = run(new_training(first, **settings), n_epochs=2)
+    assert np.isfinite(state.loss_at_start)
+    _, resumed = run(new_training(first, **settings), state)
+    assert_equal(resumed, expected)
+    assert resumed.n_epochs > first.n_epochs
+
+
+def test_a_state_holds_copies(new_training):
+    training = new_training(early_stopping=True, tol=99.0)  # the first epoch stays the best
+    state, result = run(training, n_epochs=2)
+    assert state.best_epoch == 1
+    before = pickle.dumps((state, result))
+    again, _ = run(new_training(early_stopping=True, tol=99.0), state)
+    assert again.epoch == EPOCHS
+    assert pickle.dumps((state, result)) == before
+    weights = "predictions/kernel"
+    assert (state.weights[weights] != state.best.weights[weights]).any()
