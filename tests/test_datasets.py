@@ -101,7 +101,7 @@ class TinyDataset:
     def _add(self, name, array):
         content = encode_idx(array)
         self.files[name] = gzip.compress(content)
-        return datasets._IdxFile(name, array.shape, hashlib.sha256(content).hexdigest())
+        return datasets.IdxFile(name, array.shape, hashlib.sha256(content).hexdigest())
 
     def write(self, folder, names=None):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fashion-MNIST: the full data set, and the small sample of it that ships with the library."""
 
-import gzip
-import hashlib
 import io
-import math
 import os
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
+
+from fashioncnn.datasets.idx import IdxFile, decompress, read_array
 
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
@@ -30,44 +28,30 @@ FASHION_MNIST_CLASSES = (
 )
 
 
-class _IdxFile(NamedTuple):
-    """A gzip file with one uint8 array in the IDX format, which is a header and the values."""
+Subset = Literal["train", "test", "all"]
 
-    name: str
-    shape: tuple[int, ...]
-    sha256: str  # of the decompressed content, header included
-
-    @property
-    def header_size(self) -> int:
-        return 4 + 4 * len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return self.header_size + math.prod(self.shape)
-
-
-_Part = tuple[_IdxFile, _IdxFile]  # images, labels
+_Part = tuple[IdxFile, IdxFile]  # images, labels
 
 _FULL: Mapping[str, _Part] = {
     "train": (
-        _IdxFile(
+        IdxFile(
             "train-images-idx3-ubyte.gz",
             (60_000, 28, 28),
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         ),
-        _IdxFile(
+        IdxFile(
             "train-labels-idx1-ubyte.gz",
             (60_000,),
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         ),
     ),
     "test": (
-        _IdxFile(
+        IdxFile(
             "t10k-images-idx3-ubyte.gz",
             (10_000, 28, 28),
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
         ),
-        _IdxFile(
+        IdxFile(
             "t10k-labels-idx1-ubyte.gz",
             (10_000,),
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
@@ -78,24 +62,24 @@ _FULL: Mapping[str, _Part] = {
 # Drawn from the full set by tools/make_sample.py.
 _SAMPLE: Mapping[str, _Part] = {
     "train": (
-        _IdxFile(
+        IdxFile(
             "sample-train-images-idx3-ubyte.gz",
             (3_000, 28, 28),
             "5e03c81b289ec6d2071dd6074109d94f0343f96ffffea5db148b201667f521dc",
         ),
-        _IdxFile(
+        IdxFile(
             "sample-train-labels-idx1-ubyte.gz",
             (3_000,),
             "8f7e78a34d67be2fec59a11e1941bcae6287204f51487169a0aef38c5c75e5aa",
         ),
     ),
     "test": (
-        _IdxFile(
+        IdxFile(
             "sample-t10k-images-idx3-ubyte.gz",
             (1_000, 28, 28),
             "136679620b1bd8e247cdae5d818d91990d7563da87fdb42f0013644175523334",
         ),
-        _IdxFile(
+        IdxFile(
             "sample-t10k-labels-idx1-ubyte.gz",
             (1_000,),
             "b4a6692f1d1374eabb6817922e150fdfbb369bdbacd57bea919b6251230cb7ef",
@@ -110,7 +94,7 @@ _DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
 _CACHE_FOLDER = "~/.cache/fashioncnn"
 
 _SUBSET_CONSTRAINTS: Mapping[str, list[Any]] = {
-    "subset": [StrOptions({"train", "test", "all"})],
+    "subset": [StrOptions(set(get_args(Subset)))],
     "as_names": ["boolean"],
 }
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -130,7 +114,7 @@ def _validate_params(constraints: Mapping[str, list[Any]]) -> Callable[[_Functio
     }
 )
 def load_fashion_mnist(
-    subset: str = "train",
+    subset: Subset = "train",
     *,
     data_home: str | os.PathLike[str] | None = None,
     as_names: bool = False,
@@ -216,7 +200,7 @@ def load_fashion_mnist(
 
 @_validate_params(_SUBSET_CONSTRAINTS)
 def load_fashion_mnist_sample(
-    subset: str = "train", *, as_names: bool = False
+    subset: Subset = "train", *, as_names: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Load a sample of Fashion-MNIST that ships with the library: no file to fetch, no network.
 
@@ -267,7 +251,7 @@ def load_fashion_mnist_sample(
     return _load_parts(folder, _select_parts(_SAMPLE, subset), as_names, "Reinstall fashioncnn.")
 
 
-def _select_parts(dataset: Mapping[str, _Part], subset: str) -> list[_Part]:
+def _select_parts(dataset: Mapping[str, _Part], subset: Subset) -> list[_Part]:
     return [dataset[name] for name in (("train", "test") if subset == "all" else (subset,))]
 
 
@@ -275,49 +259,10 @@ def _load_parts(
     folder: Traversable, parts: Iterable[_Part], as_names: bool, remedy: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read the images and labels of each part, one part after the other."""
-    arrays = [[_read_array(folder / file.name, file, remedy) for file in part] for part in parts]
+    arrays = [[read_array(folder / file.name, file, remedy) for file in part] for part in parts]
     # Concatenating also makes arrays of our own, which can be written to.
     X, y = (np.concatenate(column) for column in zip(*arrays, strict=True))
     return X, np.array(FASHION_MNIST_CLASSES)[y] if as_names else y
-
-
-def _read_array(path: Traversable, file: _IdxFile, remedy: str) -> np.ndarray:
-    if not path.is_file():
-        raise ValueError(_explain_damage(str(path), file, "it is not a regular file", remedy))
-    try:
-        with path.open("rb") as stream:
-            content = _decompress(stream, str(path), file, remedy)
-    except OSError as error:
-        raise type(error)(f"{error}. {remedy}") from error
-    return np.frombuffer(content, np.uint8, offset=file.header_size).reshape(file.shape)
-
-
-def _decompress(stream: IO[bytes], origin: str, file: _IdxFile, remedy: str) -> bytes:
-    """Return the content of a gzip stream if it is exactly the one that `file` must have."""
-    try:
-        with gzip.GzipFile(fileobj=stream) as gzip_file:
-            # One byte too many shows a file that is too long, and is all that is unpacked of it.
-            content = gzip_file.read(file.size + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        problem = f"it cannot be decompressed ({error})"
-        raise ValueError(_explain_damage(origin, file, problem, remedy)) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest == file.sha256:
-        return content
-    if len(content) > file.size:
-        problem = "its content is longer"
-    elif len(content) < file.size:
-        problem = f"its content has {len(content):,} bytes"
-    else:
-        problem = f"its content has the sha256 {digest}"
-    raise ValueError(_explain_damage(origin, file, problem, remedy))
-
-
-def _explain_damage(origin: str, file: _IdxFile, problem: str, remedy: str) -> str:
-    return (
-        f"{origin} is damaged or is another file: {problem}. Expected a gzip file of "
-        f"{file.size:,} bytes when decompressed, with the sha256 {file.sha256}. {remedy}"
-    )
 
 
 def _list_folders(data_home: str | os.PathLike[str] | None) -> list[Path]:
@@ -333,7 +278,7 @@ def _list_folders(data_home: str | os.PathLike[str] | None) -> list[Path]:
     return [Path(os.path.expanduser(folder)) for folder in folders if folder]
 
 
-def _explain_missing(problem: str, needed: Iterable[_IdxFile], folders: Iterable[Path]) -> str:
+def _explain_missing(problem: str, needed: Iterable[IdxFile], folders: Iterable[Path]) -> str:
     names = ", ".join(file.name for file in needed)
     looked_in = "".join(f"\n  {folder}" for folder in folders)
     return (
@@ -349,7 +294,7 @@ def _explain_missing(problem: str, needed: Iterable[_IdxFile], folders: Iterable
 
 
 def _download(
-    needed: Iterable[_IdxFile], data_home: str | os.PathLike[str] | None, folders: Iterable[Path]
+    needed: Iterable[IdxFile], data_home: str | os.PathLike[str] | None, folders: Iterable[Path]
 ) -> Path:
     """Download the files that the folder to download into lacks, and return that folder."""
     from http.client import HTTPException
@@ -366,7 +311,7 @@ def _download(
     return folder
 
 
-def _download_file(file: _IdxFile, folder: Path) -> None:
+def _download_file(file: IdxFile, folder: Path) -> None:
     """Store a file under its name in one step, once all of it is here and correct."""
     from urllib.request import urlopen
     from uuid import uuid4
@@ -374,7 +319,7 @@ def _download_file(file: _IdxFile, folder: Path) -> None:
     url = _ORIGIN + file.name
     with urlopen(url, timeout=_TIMEOUT) as response:
         compressed = response.read(file.size + 1_000)  # a bound: compression adds little at worst
-    _decompress(io.BytesIO(compressed), url, file, "Perhaps a proxy answered, or the line broke.")
+    decompress(io.BytesIO(compressed), url, file, "Perhaps a proxy answered, or the line broke.")
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{file.name}.{uuid4().hex}.part"
     try:
