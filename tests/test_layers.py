@@ -3,6 +3,7 @@
 
 import functools
 from collections import Counter
+from typing import get_args
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
-from fashioncnn._network.architecture import ACTIVATIONS, initial_weights
+from fashioncnn._network.architecture import Activation, initial_weights
 from fashioncnn._network.folding import fold_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
 from fashioncnn._tensorflow.layers import (
@@ -113,7 +114,7 @@ CONFIGURATIONS = {
     "strip": {"image_shape": (1, 9, 1)},
     **{
         activation: {"activation": activation, "conv_stacks": ((4, 5),)}
-        for activation in sorted(ACTIVATIONS)
+        for activation in sorted(get_args(Activation))
     },
 }
 
@@ -175,7 +176,7 @@ def test_folding_leaves_the_weights_alone():
     assert_equal(weights, before, tolerance=0)
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("activation", sorted(get_args(Activation)))
 def test_pooling_comes_first_where_activations_never_fall(activation):
     values = np.linspace(-20, 20, 100_001).astype(np.float32)
     steps = np.diff(keras.activations.get(activation)(values))
@@ -188,7 +189,7 @@ def test_pooling_comes_first_where_activations_never_fall(activation):
         *("default", "article", "normalized", "normalized, same", "gelu", "tanh"),
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in sorted({*ACTIVATIONS} - {"gelu", "tanh"})
+            for name in sorted({*get_args(Activation)} - {"gelu", "tanh"})
         ),
     ],
 )

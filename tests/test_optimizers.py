@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The fused update rules do what the Keras optimizers do."""
 
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from fashioncnn._network.fitted import Compilation
-from fashioncnn._network.optimizers import OPTIMIZER_NAMES, OPTIMIZERS
+from fashioncnn._network.optimizers import OPTIMIZERS, OptimizerName
 from fashioncnn._tensorflow.optimizers import UPDATE_RULES, decay_kernels, new_keras_optimizer
 
 LOSS = "categorical_crossentropy"
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
-@pytest.mark.parametrize("name", OPTIMIZER_NAMES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_equal_those_of_keras(name, weight_decay):
     rule = UPDATE_RULES[OPTIMIZERS[name].update_rule]
     random = np.random.default_rng(0)
@@ -33,7 +35,7 @@ def test_steps_equal_those_of_keras(name, weight_decay):
     assert np.abs(ours.numpy() - start).max() > 0.01
 
 
-@pytest.mark.parametrize("name", OPTIMIZER_NAMES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_in_keras_too_only_kernels_decay(name):
     optimizer = new_keras_optimizer(Compilation(name, 0.1, 0.5, LOSS))
     variables = [keras.Variable([1.0], name=v) for v in ("kernel", "bias", "gamma", "beta")]
@@ -42,7 +44,7 @@ def test_in_keras_too_only_kernels_decay(name):
 
 
 def test_every_name_stands_for_a_rule():
-    assert OPTIMIZERS.keys() == set(OPTIMIZER_NAMES)
+    assert OPTIMIZERS.keys() == set(get_args(OptimizerName))
     assert {optimizer.update_rule for optimizer in OPTIMIZERS.values()} == UPDATE_RULES.keys()
 
 

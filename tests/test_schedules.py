@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Learning rates: the known curves, step by step."""
 
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
 
-from fashioncnn._network.schedules import SCHEDULES, learning_rates
+from fashioncnn._network.schedules import Schedule, learning_rates
 
 
 def rates(schedule, n_steps, peak=0.5):
@@ -38,7 +40,7 @@ def test_one_cycle_of_few_steps_has_rates_near_the_peak():
     np.testing.assert_allclose(rates("one_cycle", 2), [0.5 * 0.935699, 0.5 * 0.283059], rtol=1e-5)
 
 
-@pytest.mark.parametrize("schedule", sorted(SCHEDULES))
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 7])
 def test_short_trainings_have_rates_too(schedule, n_steps):
     values = rates(schedule, n_steps)
@@ -47,7 +49,7 @@ def test_short_trainings_have_rates_too(schedule, n_steps):
     assert (values <= 0.5).all()
 
 
-@pytest.mark.parametrize("schedule", sorted(SCHEDULES))
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 def test_parts_are_parts_of_the_whole(schedule):
     whole = rates(schedule, 10)
     np.testing.assert_array_equal(learning_rates(schedule, 0.5, np.arange(4, 9), 10), whole[4:9])

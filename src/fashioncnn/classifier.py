@@ -2,8 +2,8 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,19 +27,46 @@ from fashioncnn._inputs.fit_data import (
 )
 from fashioncnn._inputs.images import check_images
 from fashioncnn._inputs.nested import parse_callbacks
-from fashioncnn._inputs.parameters import PARAMETER_CONSTRAINTS
-from fashioncnn._network.architecture import Architecture
+from fashioncnn._inputs.parameters import (
+    PARAMETER_CONSTRAINTS,
+    Filters,
+    Loss,
+    Precision,
+    Sizes,
+)
+from fashioncnn._network.architecture import (
+    Activation,
+    Architecture,
+    GlobalPooling,
+    Padding,
+)
 from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
+from fashioncnn._network.data import ImageShape
 from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
+from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.probabilities import decision, log_softmax, softmax
-from fashioncnn._network.scaling import fit_scaling, warn_of_other_range
+from fashioncnn._network.scaling import ScalingKind, fit_scaling, warn_of_other_range
+from fashioncnn._network.schedules import Schedule
 from fashioncnn._tensorflow.start import start_tensorflow
-from fashioncnn.recipes import RECIPES
+from fashioncnn.recipes import RECIPES, RecipeName
 
 if TYPE_CHECKING:
     from fashioncnn._training.loop import Training
 
 _EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _validate_parameters(method: _Method) -> _Method:
+    """Let scikit-learn validate the parameters first; its decorator has no types."""
+    return cast(_Method, _fit_context(prefer_skip_nested_validation=True)(method))
+
+
+def _without_early_stopping(method: _Method) -> _Method:
+    """Hide a method from classifiers that stop early; scikit-learn's decorator has no types."""
+    return cast(_Method, available_if(_has_no_early_stopping)(method))
 
 
 def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
@@ -217,32 +244,34 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
     classes_: NDArray[Any]
     n_features_in_: int
-    image_shape_: tuple[int, int, int]
+    feature_names_in_: NDArray[Any]
+    callbacks_: list[Any]
+    image_shape_: ImageShape
     history_: dict[str, list[float]]
     n_iter_: int
     best_epoch_: int
-    precision_: str
+    precision_: Literal["bfloat16", "float32"]
     _network: FittedNetwork
 
     def __init__(
         self,
-        conv_stacks: Any = ((32, 64),),
-        dense_units: Any = (128,),
+        conv_stacks: Filters = ((32, 64),),
+        dense_units: int | Sequence[int] = (128,),
         *,
-        kernel_size: Any = 3,
-        padding: str = "valid",
-        activation: str = "relu",
-        pool_size: Any = 2,
+        kernel_size: Sizes = 3,
+        padding: Padding = "valid",
+        activation: Activation = "relu",
+        pool_size: Sizes = 2,
         batch_normalization: bool = False,
-        global_pooling: str | None = None,
-        conv_dropout: Any = 0.25,
+        global_pooling: GlobalPooling | None = None,
+        conv_dropout: float | Sequence[float] = 0.25,
         dense_dropout: float = 0.2,
-        loss: str = "categorical_crossentropy",
+        loss: Loss = "categorical_crossentropy",
         label_smoothing: float = 0.0,
-        class_weight: Mapping[Any, float] | str | None = None,
-        optimizer: str = "adam",
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        optimizer: OptimizerName = "adam",
         learning_rate: float | None = None,
-        learning_rate_schedule: str = "constant",
+        learning_rate_schedule: Schedule = "constant",
         weight_decay: float = 0.0,
         epochs: int = 12,
         batch_size: int = 128,
@@ -250,10 +279,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction: float | None = None,
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
-        image_shape: tuple[int, ...] | None = None,
-        scaling: str | None = "standardize",
-        precision: str = "float32",
-        callbacks: Any = None,
+        image_shape: Sequence[int] | None = None,
+        scaling: ScalingKind | None = "standardize",
+        precision: Precision = "float32",
+        callbacks: Any = None,  # a Keras callback or a list of them; Keras has no types
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -290,7 +319,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @classmethod
-    def from_recipe(cls, name: str, **overrides: Any) -> Self:
+    def from_recipe(cls, name: RecipeName, **overrides: Any) -> Self:
         """Return an unfitted classifier with the settings of a recipe.
 
         Parameters
@@ -318,13 +347,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         >>> FashionCNNClassifier.from_recipe("article", epochs=3).validation_fraction
         0.3
         """
-        if name not in list(RECIPES):  # which, unlike the dict, can be asked for a list
+        if name not in list(RECIPES):  # a list, unlike a dict, takes names that have no hash
             raise ValueError(f"Unknown recipe {name!r}. The recipes are {sorted(RECIPES)}.")
         classifier = cls()
         classifier.set_params(**{**RECIPES[name], **overrides})
         return classifier
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_validate_parameters
     def fit(
         self,
         X: ArrayLike,
@@ -390,7 +419,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         )
         return self._train(checked, data, previous)
 
-    @available_if(_has_no_early_stopping)
+    @_without_early_stopping
     def partial_fit(
         self,
         X: ArrayLike,

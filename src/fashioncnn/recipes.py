@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Named settings of `FashionCNNClassifier`, for `FashionCNNClassifier.from_recipe`."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
-RECIPES: dict[str, dict[str, Any]] = {
+RecipeName = Literal["article"]
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
     # The source article: its network is the default; pixels divided by 255, 30 % held out
     # (stratified and shuffled, where the article took the last rows), 12 epochs of batches of 128.
     "article": {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What each parameter of the estimator may be, as scikit-learn's table of constraints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
@@ -16,9 +16,15 @@ from fashioncnn._inputs.nested import (
     parse_rates,
     parse_windows,
 )
-from fashioncnn._network.architecture import ACTIVATIONS
-from fashioncnn._network.optimizers import OPTIMIZER_NAMES
-from fashioncnn._network.schedules import SCHEDULES
+from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
+from fashioncnn._network.optimizers import OptimizerName
+from fashioncnn._network.scaling import ScalingKind
+from fashioncnn._network.schedules import Schedule
+
+Filters = Sequence[int | Sequence[int]]
+Sizes = int | Sequence[int] | Sequence[Sequence[int]]
+Loss = Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
+Precision = Literal["auto", "bfloat16", "float32"]
 
 
 class Nested(Options):
@@ -70,6 +76,11 @@ class Names(StrOptions):
         return f"{super().__str__()} ({self.hint})"
 
 
+def _one_of(names: Any) -> StrOptions:
+    """Return the constraint to the names of a Literal type."""
+    return StrOptions(set(get_args(names)))
+
+
 _WINDOWS = (
     "an int in the range [1, inf), an (h, w) pair of them, or a tuple of such pairs, one per stack"
 )
@@ -84,27 +95,27 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "dense_units": [Nested("an int in the range [1, inf) or a tuple of them", parse_dense_units)],
     "kernel_size": [Nested(_WINDOWS, parse_windows)],
-    "padding": [StrOptions({"valid", "same"})],
-    "activation": [StrOptions(set(ACTIVATIONS))],
+    "padding": [_one_of(Padding)],
+    "activation": [_one_of(Activation)],
     "pool_size": [Nested(_WINDOWS, parse_windows)],
     "batch_normalization": ["boolean"],
-    "global_pooling": [StrOptions({"avg", "max"}), None],
+    "global_pooling": [_one_of(GlobalPooling), None],
     "conv_dropout": [
         Nested("a float in the range [0.0, 1.0) or a tuple of them, one per stack", parse_rates)
     ],
     "dense_dropout": [Number(Real, 0, 1, closed="left")],
-    "loss": [StrOptions({"categorical_crossentropy", "sparse_categorical_crossentropy"})],
+    "loss": [_one_of(Loss)],
     "label_smoothing": [Number(Real, 0, 1, closed="left")],
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "optimizer": [
         Names(
-            set(OPTIMIZER_NAMES),
+            set(get_args(OptimizerName)),
             "for a Keras optimizer pass its name and its rate, as in optimizer='adam', "
             "learning_rate=0.001",
         )
     ],
     "learning_rate": [Number(Real, 0, None, closed="neither"), None],
-    "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+    "learning_rate_schedule": [_one_of(Schedule)],
     "weight_decay": [Number(Real, 0, None, closed="left")],
     "epochs": [Number(Integral, 1, None, closed="left")],
     "batch_size": [Number(Integral, 1, None, closed="left")],
@@ -116,8 +127,8 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
         Nested("a tuple (h, w) or (h, w, c) of ints in the range [1, inf)", parse_image_shape),
         None,
     ],
-    "scaling": [StrOptions({"standardize", "unit"}), None],
-    "precision": [StrOptions({"auto", "bfloat16", "float32"})],
+    "scaling": [_one_of(ScalingKind), None],
+    "precision": [_one_of(Precision)],
     "callbacks": [
         Nested("an instance of keras.callbacks.Callback or a list of them", parse_callbacks),
         None,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,8 @@ Activation = Literal[
     "softsign",
     "tanh",
 ]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+Padding = Literal["same", "valid"]
+GlobalPooling = Literal["avg", "max"]
 
 Shape = tuple[int, ...]
 Window = tuple[int, int]

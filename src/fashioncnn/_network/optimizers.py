@@ -2,10 +2,9 @@
 """The names of the optimizers, and what is known of each without TensorFlow."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 OptimizerName = Literal["adam", "adamw", "rmsprop", "sgd"]
-OPTIMIZER_NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
 
 
 class OptimizerInfo(NamedTuple):

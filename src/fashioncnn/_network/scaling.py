@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -11,13 +11,15 @@ from fashioncnn._messages import warn_user
 from fashioncnn._network.data import as_network_input
 from fashioncnn.exceptions import PixelRangeWarning
 
+ScalingKind = Literal["standardize", "unit"]
+
 _BLOCK = 2**20  # values whose float64 copies are held at a time
 
 
 class Scaling(NamedTuple):
     """One multiplication and one addition per channel: ``pixels * scale + offset``."""
 
-    kind: str  # the estimator's parameter that it was made for
+    kind: ScalingKind
     scale: tuple[float, ...]
     offset: tuple[float, ...]
 
@@ -52,7 +54,7 @@ def pixel_range(pixels: np.ndarray) -> PixelRange:
 
 
 def fit_scaling(
-    scaling: str | None, pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype
+    scaling: ScalingKind | None, pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype
 ) -> Scaling | None:
     """Fix the constants of the scaling by the training part.
 

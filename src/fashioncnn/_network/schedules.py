@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The learning rate of each step, as a pure function of its number."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 Schedule = Literal["constant", "cosine", "one_cycle"]
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 _WARM_UP = 0.3  # the share of steps in which one_cycle rises
 _LOWEST_START = 1 / 25  # of the peak

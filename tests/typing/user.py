@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A user's script, which mypy checks and nobody runs: what it must accept, and what it must find.
+
+Each `type: ignore` is a mistake that mypy has to find; where it does not, mypy complains of that.
+"""
+
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashioncnn import (
+    FASHION_MNIST_CLASSES,
+    FashionCNNClassifier,
+    PixelRangeWarning,
+    load_fashion_mnist_sample,
+)
+
+X, y = load_fashion_mnist_sample("train", as_names=True)
+assert_type(X, NDArray[Any])
+load_fashion_mnist_sample("validation")  # type: ignore[arg-type]
+
+clf = FashionCNNClassifier(
+    ((16, 32), 64),
+    [128],
+    kernel_size=((5, 5), (3, 3)),
+    padding="same",
+    pool_size=[2, 2],
+    global_pooling="avg",
+    conv_dropout=(0.1, 0.2),
+    class_weight={"Bag": 2, "Coat": 0.5},
+    image_shape=(28, 28),
+    random_state=np.random.RandomState(0),
+)
+FashionCNNClassifier((16, 32), 64, kernel_size=3, class_weight="balanced", scaling=None)
+FashionCNNClassifier(16)  # type: ignore[arg-type]
+FashionCNNClassifier(padding="full")  # type: ignore[arg-type]
+FashionCNNClassifier(activation="relu7")  # type: ignore[arg-type]
+FashionCNNClassifier(optimizer="nadam")  # type: ignore[arg-type]
+FashionCNNClassifier(learning_rate_schedule="linear")  # type: ignore[arg-type]
+FashionCNNClassifier(class_weight="even")  # type: ignore[arg-type]
+FashionCNNClassifier(global_pooling="mean")  # type: ignore[arg-type]
+FashionCNNClassifier(scaling="minmax")  # type: ignore[arg-type]
+FashionCNNClassifier(precision="float16")  # type: ignore[arg-type]
+FashionCNNClassifier(loss="hinge")  # type: ignore[arg-type]
+FashionCNNClassifier(kernel_size="3")  # type: ignore[arg-type]
+FashionCNNClassifier(early_stop=True)  # type: ignore[call-arg]
+FashionCNNClassifier.from_recipe("slow")  # type: ignore[arg-type]
+
+assert_type(clf.fit(X, y, X_val=X, y_val=y), FashionCNNClassifier)
+assert_type(clf.partial_fit(list(X), y.tolist(), classes=range(10)), FashionCNNClassifier)
+assert_type(FashionCNNClassifier.from_recipe("article", epochs=3), FashionCNNClassifier)
+assert_type(clf.predict(X), NDArray[Any])
+assert_type(clf.predict_proba(X), NDArray[np.float32])
+assert_type(clf.score(X, y), float)
+assert_type(clf.history_["loss"], list[float])
+assert_type(clf.image_shape_, tuple[int, int, int])
+assert_type(FASHION_MNIST_CLASSES[0], str)
+assert issubclass(PixelRangeWarning, UserWarning)
