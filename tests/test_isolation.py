@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Nothing global is touched, nothing global is heeded, and a seed decides everything."""
+"""Nothing global is changed, no global setting has an effect, and a seed decides everything."""
 
 import importlib.util
 import os

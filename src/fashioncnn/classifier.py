@@ -109,9 +109,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         How to reduce the last feature maps to one value per channel; None flattens them.
     conv_dropout : float or sequence of float, default=0.25
         The share of values dropped after each stack, one for all or one per stack, in [0, 1). It
-        is kept to a 131,072nd, and at least one value in 65,536 remains on average.
+        is rounded to a multiple of 1/65,536; at least one value in 65,536 remains on average.
     dense_dropout : float, default=0.2
-        The share of values dropped after each dense layer, in [0, 1), kept as `conv_dropout` is.
+        The share of values dropped after each dense layer, in [0, 1), rounded like `conv_dropout`.
     loss : {"categorical_crossentropy", "sparse_categorical_crossentropy"}, \
             default="categorical_crossentropy"
         Both train the same network to the same result. It decides which labels `model_` expects
@@ -177,7 +177,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, the order of images, dropout and the validation part. An int gives
         the same result in every run with the same number of threads. Continued training goes on
-        with the chance of the first.
+        with the random numbers of the first fit.
     verbose : {0, 1, 2}, default=0
         0 is silent, 1 shows a progress bar for each epoch, 2 a line.
 
