@@ -24,6 +24,16 @@ class Batches(Callback):
         pass
 
 
+class StopAndSpoil(Callback):
+    """Changes the weights before the first epoch, and stops after the third."""
+
+    def on_train_begin(self, logs=None):
+        self.model.set_weights([weight + 0.25 for weight in self.model.get_weights()])
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 2
+
+
 CASES = {
     "plain": {},
     "dropout": {"conv_dropout": 0.3, "dense_dropout": 0.5},
@@ -32,6 +42,7 @@ CASES = {
     "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.05},
     "moments are kept": {"warm_start": True, "optimizer": "rmsprop"},
     "callbacks": {"callbacks": [Batches()]},
+    "callbacks change and stop": {"callbacks": [StopAndSpoil()]},
     "rates of callbacks": {
         "callbacks": [LearningRateScheduler(lambda epoch, rate: rate if epoch % 2 else rate / 2)]
     },

@@ -71,6 +71,7 @@ class ResumableState(NamedTuple):
     loss_at_start: float  # on the validation part, where early stopping compares with it; or NaN
     best_epoch: int  # of this fit
     best: Checkpoint  # what the fit leaves if it ends here, but for the history
+    must_stop: bool  # whether early stopping or a callback wants the fit to end
 
 
 def spawn_seeds(seed: int) -> Seeds:

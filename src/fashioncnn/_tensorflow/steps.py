@@ -50,7 +50,10 @@ class StepGraph(NamedTuple):
 
 
 class StepInputs(NamedTuple):
-    """The arguments of compiled training steps, beside the variables."""
+    """The arguments of compiled training steps, beside the variables.
+
+    Those who call compiled steps may pass numbers and arrays for tensors: TensorFlow casts them.
+    """
 
     pixels: Tensor  # (n, h, w, c)
     codes: Tensor  # (n,)
@@ -72,7 +75,7 @@ class StepInputs(NamedTuple):
     n_correct: Tensor
 
 
-def step_specs(image_shape: Shape, dtype: str) -> StepInputs:
+def _step_specs(image_shape: Shape, dtype: str) -> StepInputs:
     """Return the shape and dtype of each argument, for pixels of a dtype."""
     number, integer = tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)
     numbers, integers = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
@@ -160,7 +163,7 @@ def trace_training(graph: StepGraph, variables: TrainingVariables, dtype: str) -
         )
         return loss, n_correct
 
-    specs = step_specs(graph.architecture.image_shape, dtype)
+    specs = _step_specs(graph.architecture.image_shape, dtype)
     return _compile(train, variables.weights, variables.slots, specs)
 
 

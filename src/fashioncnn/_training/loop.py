@@ -20,15 +20,9 @@ from fashioncnn._network.data import TrainingSplit, network_dtype
 from fashioncnn._network.fitted import Network
 from fashioncnn._network.optimizers import OPTIMIZERS
 from fashioncnn._network.scaling import scaling_arrays
-from fashioncnn._tensorflow.backend import Tensor, tf
 from fashioncnn._tensorflow.prediction import Predictor
 from fashioncnn._tensorflow.program import program_for
-from fashioncnn._tensorflow.steps import (
-    StepInputs,
-    TrainingVariables,
-    partial_batch_size,
-    step_specs,
-)
+from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, partial_batch_size
 from fashioncnn._training.callbacks import Callbacks, new_callbacks
 from fashioncnn._training.evaluation import Evaluation, evaluate
 from fashioncnn._training.feed import ImageFeed
@@ -134,8 +128,7 @@ class Training:
         self._variables = self._callbacks.variables or lent
         self._variables.assign(self._before.weights, self._before.slots)
         self._feed = ImageFeed(self._split.images)
-        self._specs = step_specs(self.network.architecture.image_shape, dtype)
-        self._constant_inputs = self._as_tensors(**self._settings_of_steps())
+        self._constants = self._constant_inputs()
         if self.settings.early_stopping and self._before.n_epochs:
             self._loss_at_start = self._evaluate().means()["loss"]
         params = {
@@ -157,12 +150,12 @@ class Training:
         self.epoch, self._best_epoch = state.epoch, state.best_epoch
         self._history, self._loss_at_start = state.history, state.loss_at_start
         self._best = state.best
-        self.result = self._result()
-        self._must_stop = self._has_stopped_improving()
+        self.result = self._result() if state.epoch else None
+        self._must_stop = state.must_stop
 
     def state(self) -> ResumableState:
         """Return where training stands after an epoch."""
-        is_best = self._best_epoch == self.epoch  # then both hold the same weights
+        is_best = self.result is not None and self._best_epoch == self.epoch  # so equal weights
         return ResumableState(
             epoch=self.epoch,
             weights=self._best.weights if is_best else self._variables.weights_as_numpy(),
@@ -174,6 +167,7 @@ class Training:
             loss_at_start=self._loss_at_start,
             best_epoch=self._best_epoch,
             best=self._best,
+            must_stop=self._must_stop,
         )
 
     @property
@@ -244,22 +238,24 @@ class Training:
         first = (self.epoch - 1) * self._steps_per_epoch + step
         n_steps = math.ceil(len(rows) / self.settings.batch_size)
         rates = self._optimizer.rates(first + np.arange(n_steps))
-        varying = self._as_tensors(
+        inputs = StepInputs(
+            pixels=pixels,
+            codes=codes,
+            row_weights=row_weights,
             rows=positions,
             learning_rates=rates,
             dropout_step=self._before.n_steps + first,
             optimizer_step=self._optimizer.iterations,
             loss=loss,
             n_correct=n_correct,
+            **self._constants,
         )
-        images = {"pixels": pixels, "codes": codes, "row_weights": row_weights}
-        inputs = StepInputs(**images, **self._constant_inputs, **varying)
         sums = self._function(self._variables.weights, self._variables.slots, inputs)
         self._optimizer.count(rates)
         return float(sums[0]), int(sums[1])
 
-    def _settings_of_steps(self) -> dict[str, Any]:
-        """Return the inputs of steps that stay the same from call to call."""
+    def _constant_inputs(self) -> dict[str, Any]:
+        """Return those of `StepInputs` that stay the same from call to call."""
         batch_size = self.settings.batch_size
         n_channels = self.network.architecture.image_shape[-1]
         scale, offset = scaling_arrays(self.network.scaling, n_channels)
@@ -271,13 +267,6 @@ class Training:
             "label_smoothing": self.settings.label_smoothing,
             "weight_decay": self.settings.weight_decay,
             "dropout_seed": self._before.seeds.dropout,
-        }
-
-    def _as_tensors(self, **values: Any) -> dict[str, Tensor]:
-        """Make tensors of inputs of steps, of the dtype that each has."""
-        return {
-            name: tf.constant(value, getattr(self._specs, name).dtype)
-            for name, value in values.items()
         }
 
     def _n_steps_before(self, epoch: int) -> int:
