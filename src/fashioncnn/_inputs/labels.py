@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from fashioncnn._inputs.arrays import collected, kinds_of, missing_as_nan, to_array
-from fashioncnn._messages import shortened, shown
+from fashioncnn._messages import shortened
 
 _KINDS = {"O": "string", "U": "string", "M": "date", "m": "duration"}  # others are numbers
 
@@ -81,7 +81,7 @@ def _plain(y: np.ndarray, name: str = "y") -> np.ndarray:
     if odd:  # could not be sorted
         raise ValueError(
             f"Unknown label type: unknown. The labels in {name} must be all strings or all "
-            f"numbers. Got {shown(y[0])} in row 0 and {shown(y[odd[-1]])} in row {odd[-1]}."
+            f"numbers. Got {y[0]!r} in row 0 and {y[odd[-1]]!r} in row {odd[-1]}."
         )
     if is_str[0]:
         return y

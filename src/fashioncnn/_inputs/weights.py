@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from fashioncnn._inputs.arrays import number_errors, to_numbers
 from fashioncnn._inputs.labels import plain_labels
-from fashioncnn._messages import shortened, shown, warn_user
+from fashioncnn._messages import shortened, warn_user
 
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
 
@@ -64,7 +64,7 @@ def class_weights(
     if not all(_is_weight(weight) for weight in weights):
         raise ValueError(
             "The weights in class_weight must be finite numbers and not negative. "
-            f"Got {shown(class_weight)}."
+            f"Got {class_weight!r}."
         )
     return np.array(weights, dtype=float)
 
