@@ -13,8 +13,7 @@ from fashioncnn._inputs.images import ImageShape, check_images, check_training_i
 from fashioncnn._inputs.labels import (
     as_labels,
     check_classes,
-    codes_of,
-    codes_of_piece,
+    encode_known_labels,
     encode_labels,
     labels_to_score,
     refuse_one_class,
@@ -148,7 +147,7 @@ def check_partial_fit_input(
     refuse_one_class(len(classes), "classes")
     refuse_balanced(estimator.class_weight)
     pixels, y, source_dtype, values = _check_images_and_labels(estimator, X, y, known)
-    codes = codes_of_piece(y, classes)
+    codes = encode_known_labels(y, classes)
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = absolute_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
     return TrainingData(Images(pixels, codes, weights), source_dtype, values, classes, None)
@@ -208,7 +207,7 @@ def _check_validation(
         raise ValueError("Pass X_val and y_val together, or neither.")
     pixels, source_dtype = check_images(estimator, X, training.images.pixels.shape[1:], "X_val")
     warn_of_other_range(pixels, source_dtype, training.values, "X_val")
-    codes = codes_of(y, training.classes, "y_val")
+    codes = encode_known_labels(y, training.classes, "y_val")
     if len(pixels) != len(codes):
         raise ValueError(
             f"X_val and y_val have inconsistent numbers of samples: {len(pixels)} and {len(codes)}."

@@ -13,7 +13,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
 from fashioncnn._inputs.arrays import number_errors, to_numbers
-from fashioncnn._inputs.labels import plain_labels
+from fashioncnn._inputs.labels import labels_to_list
 from fashioncnn._messages import shortened, warn_user
 
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
@@ -52,7 +52,7 @@ def class_weights(
         return np.asarray(
             compute_class_weight(class_weight, classes=classes, y=classes[codes]), dtype=float
         )
-    labels = plain_labels(classes)
+    labels = labels_to_list(classes)
     given = {_as_label(label, classes): weight for label, weight in class_weight.items()}
     known = set(labels)
     unknown = [label for label in given if label not in known]
