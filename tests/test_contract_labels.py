@@ -5,7 +5,6 @@ Rows are made of the shared labels y, 90 of "left", "right" and "up". In a messa
 the name of the argument.
 """
 
-import collections
 import datetime
 import decimal
 import enum
@@ -108,8 +107,6 @@ REFUSED = [
     ("null of pyarrow", lambda y: pa.array([*y[1:], None]), ValueError, MIXED.format("None")),
     ("mixed", lambda y: with_label(y, 5), ValueError, MIXED.format("5")),
     ("mixed list", lambda y: [*y[1:], 5], ValueError, MIXED.format("5")),
-    ("mixed deque", lambda y: collections.deque([*y[1:], 5]), ValueError, MIXED.format("5")),
-    ("NaN in a UserList", lambda y: collections.UserList([*y[1:], np.nan]), ValueError, NAN),
     ("objects", lambda y: np.array([{}] * 90), ValueError, UNKNOWN.format("dict")),
     ("tuples", lambda y: pd.MultiIndex.from_arrays([codes(y)] * 2), ValueError,
      UNKNOWN.format("tuple")),

@@ -10,7 +10,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-from fashioncnn._inputs.arrays import collected, kinds_of, missing_as_nan, to_array
+from fashioncnn._inputs.arrays import kinds_of, missing_as_nan, to_array
 from fashioncnn._messages import shortened
 
 # By the kind of dtype. All other kinds are numbers.
@@ -31,8 +31,7 @@ def as_labels(y: Any, name: str = "y") -> Any:
     """
     if y is None:
         return None
-    y = np.asarray(y) if isinstance(y, Number) else collected(y, name, _LABELS)
-    labels = to_array(y, name, _LABELS)
+    labels = np.asarray(y) if isinstance(y, Number) else to_array(y, name, _LABELS)
     if isinstance(y, (list, tuple)) and labels.dtype.kind in "SU" and labels.ndim == 1:
         is_text = [isinstance(label, (str, bytes)) for label in y]
         labels = labels if all(is_text) else np.array(y, dtype=object)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from fashioncnn._inputs.arrays import number_errors, to_numbers
+from fashioncnn._inputs.arrays import to_array, to_numbers
 from fashioncnn._inputs.labels import labels_to_list
 from fashioncnn._messages import shortened, warn_user
 
@@ -109,14 +109,14 @@ def sample_weights(
     if sample_weight is None:
         return np.ones(len(X))
     if not isinstance(sample_weight, Number) or np.iscomplexobj(sample_weight):
-        sample_weight = to_numbers(sample_weight, name, "an array of weights")
+        sample_weight = to_numbers(to_array(sample_weight, name, "an array of weights"), name)
         if sample_weight.ndim > 1:
             raise ValueError(
                 f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array as "
                 f"{name}. Expected either a scalar value or a 1D array of length {len(X)}."
             )
         sample_weight = sample_weight if sample_weight.ndim else float(sample_weight.item())
-    with number_errors(name):
+    with np.errstate(over="ignore", invalid="ignore"):
         try:
             weights: np.ndarray = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
