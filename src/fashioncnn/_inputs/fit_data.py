@@ -22,8 +22,8 @@ from fashioncnn._inputs.labels import (
 from fashioncnn._inputs.parameters import parse_image_shape
 from fashioncnn._inputs.split import split_rows
 from fashioncnn._inputs.weights import (
-    absolute_weights,
     class_weights,
+    combine_unscaled_weights,
     combine_weights,
     refuse_balanced,
     sample_weights,
@@ -149,7 +149,9 @@ def check_partial_fit_input(
     pixels, y, source_dtype, values = _check_images_and_labels(estimator, X, y, known)
     codes = encode_known_labels(y, classes)
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
-    weights = absolute_weights(sample_weights(sample_weight, pixels), weight_of_class[codes])
+    weights = combine_unscaled_weights(
+        sample_weights(sample_weight, pixels), weight_of_class[codes]
+    )
     return TrainingData(Images(pixels, codes, weights), source_dtype, values, classes, None)
 
 
