@@ -5,7 +5,6 @@ Rows are made of the shared images X, 90 of 6 x 6 pixels, when a test needs them
 stands for the name of the argument.
 """
 
-import collections
 import datetime
 import decimal
 import io
@@ -53,22 +52,12 @@ def with_column(X, values):
     return frame(X).assign(pixel7=values)
 
 
-def masked_but_first(X):
-    return np.ma.masked_array(X, np.indices(X.shape)[-1] > 0)
-
-
 def objects(items):
     """Make a one-dimensional array of objects, whatever they are."""
     array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):
         array[i] = item
     return array
-
-
-def list_in_itself(*items):
-    items = list(items)
-    items.extend([items, items])
-    return items
 
 
 def pil(X, mode="L"):
@@ -166,7 +155,6 @@ NO_FEATURES = r"Found array with 0 feature\(s\) \(shape=.* while a minimum of 1 
 NO_PIXELS = r"<X> has images of shape {}, but Fashion.* is expecting \(6, 6, 1\)"
 CHANNELS_FIRST = r"<X> of shape .* looks channels-first; expected .*np\.moveaxis\(<X>, 1, -1\)"
 FOUR = r"Found array with dim {} and shape .* as <X>; expected 2, 3 or 4"
-TOO_DEEP = "<X> has lists within lists, more than 5 deep; expected 2, 3 or 4 dimensions"
 LARGE = r"<X> has shape \(90, .*, images of more than 1,000,000,000 values, .* Resize or crop them"
 PAIR = "<X> is a {} of two arrays; pass images and labels one by one"
 
@@ -239,12 +227,8 @@ REFUSED = [
     ("void", lambda X: X.astype("V1"), ValueError, NO_NUMBERS),
     ("masked", lambda X: np.ma.masked_less(X, 9), ValueError, r"masked values.*<X>\.filled\(value"),
     ("list of masked", lambda X: list(np.ma.masked_less(X, 150)), ValueError, r"<X>\[0\] has mask"),
-    ("deque of masked", lambda X: collections.deque(np.ma.masked_less(X, 150)), ValueError,
-     r"<X>\[0\] has mask"),
     ("rows of masked", lambda X: [list(i) for i in np.ma.masked_less(X, 150)], ValueError,
      r"<X>\[0\]\[0\] has mask"),
-    ("lists of numbers and masked", lambda X: [list(map(list, i)) for i in masked_but_first(X)],
-     ValueError, "<X> does not become .* masked element"),  # a warning of NumPy; then it is NaN
     ("list of sparse", lambda X: [scipy.sparse.csr_array(i) for i in X], TypeError,
      SPARSE.replace("<X>", r"<X>\[0\]")),
     ("float8", lambda X: X.astype(float8_e5m2), ValueError, NO_NUMBERS),
@@ -265,8 +249,6 @@ REFUSED = [
      TEXTS.format("str")),
     ("frame of categories", lambda X: with_column(X, pd.Categorical([1, 2] * 45)), ValueError,
      COLUMN.format("category")),
-    ("list of frames of categories", lambda X: [pd.DataFrame(i).astype("category") for i in X],
-     ValueError, r"<X>\[0\] has columns that are no numbers: \[\(0, 'category'\)"),
     ("frame of dates", lambda X: with_column(X, pd.Timestamp("2020")), ValueError,
      COLUMN.format("datetime")),
     ("frame of times", lambda X: with_column(X, pd.Timedelta(1)), ValueError,
@@ -291,9 +273,7 @@ REFUSED = [
      ValueError, COLUMN.format("date")),
     ("polars images", lambda X: pl.DataFrame({"pixel7": X}), ValueError, COLUMN.format("array")),
     ("polars of 128 bits", polars_frame_of_128_bits, ValueError, COLUMN.format("int128")),
-    ("polars lazy", lambda X: polars_frame(X).lazy(), TypeError, r"lazy.*Pass <X>\.collect\(\)"),
-    ("list of polars lazy", lambda X: [pl.DataFrame(i).lazy() for i in X], TypeError,
-     r"<X>\[0\] must be .* lazy.*Pass <X>\[0\]\.collect\(\)"),
+    ("polars lazy", lambda X: polars_frame(X).lazy(), TypeError, NO_ARRAY.format("LazyFrame")),
     ("pyarrow null", lambda X: pa.Table.from_pandas(frame(X)).set_column(
         7, "pixel7", [[None, 1.5] * 45]), ValueError, NAN),
     ("pyarrow str", lambda X: pa.Table.from_pandas(frame(X)).set_column(
@@ -302,11 +282,6 @@ REFUSED = [
     # PIL
     *((f"PIL {mode}", lambda X, mode=mode: pil_of_mode(mode), ValueError, MODE.format(mode))
       for mode in ("P", "RGBA", "CMYK", "1", "LA", "PA", "I", "I;16", "F", "YCbCr", "HSV", "LAB")),
-    ("PIL P in a deque", lambda X: collections.deque(pil_of_mode("P")), ValueError,
-     MODE.format("P")),
-    ("PIL P in a UserList", lambda X: collections.UserList(pil_of_mode("P")), ValueError,
-     MODE.format("P")),
-    ("PIL P in lists", lambda X: [[i, i] for i in pil_of_mode("P")], ValueError, MODE.format("P")),
     ("PIL of two modes", lambda X: pil(X[:45]) + pil(X[45:], "RGB"), ValueError,
      MODE.format("L, RGB")),
     ("PIL image", lambda X: pil(X)[0], ValueError, r"<X> is one image; pass a list .*\[image\]"),
@@ -344,9 +319,7 @@ REFUSED = [
     ("four colours first", lambda X: np.stack([X] * 4, axis=1), ValueError, CHANNELS_FIRST),
     ("5-D", lambda X: X[..., np.newaxis, np.newaxis], ValueError, FOUR.format(5)),
     ("6-D", lambda X: X.reshape(90, 6, 6, 1, 1, 1), ValueError, FOUR.format(6)),
-    ("6-D lists", lambda X: X.reshape(90, 6, 6, 1, 1, 1).tolist(), ValueError, TOO_DEEP),
-    ("list in itself", lambda X: list_in_itself(), ValueError, TOO_DEEP),
-    ("number and list in itself", lambda X: list_in_itself(1), ValueError, r"<X>\[1\] is no image"),
+    ("6-D lists", lambda X: X.reshape(90, 6, 6, 1, 1, 1).tolist(), ValueError, FOUR.format(6)),
     ("virtual rows", lambda X: np.broadcast_to(np.float32(7), (90, 2 * 10**10)), ValueError, LARGE),
     ("virtual images", lambda X: np.broadcast_to(np.float32(7), (90, 10**5, 2 * 10**5)),
      ValueError, LARGE),
@@ -429,8 +402,6 @@ ACCEPTED = {
     "list of arrays": lambda X, _: list(X),
     "tuple of arrays": lambda X, _: tuple(X),
     "list of lists of arrays": lambda X, _: [list(image) for image in X],
-    "deque": lambda X, _: collections.deque(X),
-    "deque of deques": lambda X, _: collections.deque(collections.deque(image) for image in X),
     "list of frames": lambda X, _: [pd.DataFrame(image) for image in X],
     "objects": lambda X, _: X.astype(object),
     "Decimal": lambda X, _: np.vectorize(decimal.Decimal, otypes=[object])(X.astype(object)),

@@ -12,8 +12,7 @@ from fashioncnn._inputs.images import check_images, check_training_images
 from fashioncnn._inputs.labels import (
     as_labels,
     check_classes,
-    codes_of,
-    codes_of_piece,
+    encode_known_labels,
     encode_labels,
     labels_to_score,
     refuse_one_class,
@@ -22,8 +21,8 @@ from fashioncnn._inputs.labels import (
 from fashioncnn._inputs.nested import parse_image_shape
 from fashioncnn._inputs.split import split_rows
 from fashioncnn._inputs.weights import (
-    absolute_weights,
     class_weights,
+    combine_unscaled_weights,
     combine_weights,
     refuse_balanced,
     sample_weights,
@@ -118,10 +117,12 @@ def check_partial_fit_input(
     refuse_one_class(len(classes), "classes")
     refuse_balanced(estimator.class_weight)
     pixels, y, source_dtype, values = _check_images_and_labels(estimator, training, previous)
-    codes = codes_of_piece(y, classes)
+    codes = encode_known_labels(y, classes)
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = sample_weights(training.sample_weight, pixels)
-    images = LabelledImages(pixels, codes, absolute_weights(weights, weight_of_class[codes]))
+    images = LabelledImages(
+        pixels, codes, combine_unscaled_weights(weights, weight_of_class[codes])
+    )
     return TrainingData(images, source_dtype, values, classes, None)
 
 
@@ -179,7 +180,7 @@ def _check_validation(
         raise ValueError("Pass X_val and y_val together, or neither.")
     pixels, source_dtype = check_images(estimator, X, training.images.pixels.shape[1:], "X_val")
     warn_of_other_range(pixels, source_dtype, training.pixel_range, "X_val")
-    codes = codes_of(y, training.classes, "y_val")
+    codes = encode_known_labels(y, training.classes, "y_val")
     if len(pixels) != len(codes):
         raise ValueError(
             f"X_val and y_val have inconsistent numbers of samples: {len(pixels)} and {len(codes)}."

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Data frames of pandas, polars and pyarrow: which columns are pixels."""
+"""Check the columns of data frames of pandas, polars, pyarrow and dask."""
 
 import re
 from typing import Any
 
 import numpy as np
 
-from fashioncnn._inputs.arrays import SPARSE, dtype_of_objects, to_numbers
+from fashioncnn._inputs.arrays import SPARSE, to_array, to_numbers
 from fashioncnn._messages import shortened
 
-# Types of columns that hold numbers, or of which scikit-learn says well what is wrong.
+# Types of columns that hold numbers, or for which scikit-learn has a clear error message.
 _INTEGERS = re.compile(r"u?int(8|16|32|64)\b")
 _NUMBERS = re.compile(
     rf"{_INTEGERS.pattern}|float|double|halffloat|bool|decimal|complex|object|null"
@@ -17,38 +17,43 @@ _NUMBERS = re.compile(
 
 
 def is_frame(value: Any) -> bool:
-    """Say whether a value has columns, as frames of pandas, polars and pyarrow have."""
+    """Say whether a value is a data frame, which has columns and a shape."""
     return hasattr(type(value), "columns") and hasattr(type(value), "shape")
 
 
-def check_frame(frame: Any, name: str) -> tuple[Any, np.dtype | None]:
-    """Let columns of numbers pass; of objects only if they are numbers.
+def check_frame(frame: Any, name: str) -> tuple[Any, Any, np.dtype | None]:
+    """Check that all columns of a data frame hold numbers.
 
     Parameters
     ----------
     frame : data frame
         As `is_frame` says.
     name : str
-        What messages call it.
+        The name of the frame in error messages.
 
     Returns
     -------
+    frame : data frame
+        The frame; a frame of dask is computed.
     values : data frame or ndarray
-        Two-dimensional; the frame itself where scikit-learn converts it well.
+        Its values, of two dimensions. It is the frame where scikit-learn converts that correctly.
     integer_dtype : dtype or None
-        What holds its columns if all of them are integers, which scikit-learn may make floats.
+        If all columns are integers, the dtype that holds them. scikit-learn may convert them to
+        floats.
 
     Raises
     ------
     TypeError, ValueError
-        If a column is sparse or holds no numbers, or two have one name.
+        If a column is sparse or does not hold numbers, or if two columns have the same name.
     """
+    if hasattr(type(frame), "compute"):  # a frame of dask
+        frame = frame.compute()
     columns, types = _columns(frame)
     if any(kind.startswith("sparse") for kind in types):
         raise TypeError(SPARSE.format(name))
     others = [pair for pair in zip(columns, types, strict=True) if not _NUMBERS.match(pair[1])]
     if not columns:
-        return np.empty(frame.shape), None
+        return frame, np.empty(frame.shape), None
     if others:
         raise ValueError(
             f"{name} has columns that are no numbers: {shortened(others)}. Convert or drop them, "
@@ -57,11 +62,10 @@ def check_frame(frame: Any, name: str) -> tuple[Any, np.dtype | None]:
     if len(set(columns)) < len(columns):
         raise ValueError(f"{name} has several columns of one name; rename or drop them.")
     if "object" in types:
-        values = to_numbers(frame, name, "a frame of numbers")
-        return values, dtype_of_objects(values)
+        return frame, to_numbers(to_array(frame, name, "a frame of numbers"), name), None
     integers = [_INTEGERS.match(kind) for kind in types]
     dtype = np.result_type(*(found[0] for found in integers if found)) if all(integers) else None
-    return frame, dtype
+    return frame, frame, dtype
 
 
 def _columns(frame: Any) -> tuple[list[Any], list[str]]:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The part of the training data that is held out for validation."""
+"""Split the training data into a training and a validation part."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,11 @@ from fashioncnn._messages import shortened, warn_user
 def split_rows(
     codes: np.ndarray, classes: np.ndarray, validation_fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide row numbers into a training and a validation part, stratified and shuffled.
+    """Split row numbers into a training and a validation part, stratified and shuffled.
 
-    The validation part has ``max(ceil(validation_fraction * n), n_classes)`` rows, and at most half
-    of them all: one of each class, the rest in proportion to the classes' members. Every class has
-    a member in the training part too, where the only one of a class stays.
+    The validation part has ``max(ceil(validation_fraction * n), n_classes)`` rows, but at most half
+    of all rows. It has one row of each class; its other rows are in proportion to the sizes of the
+    classes. Every class has a row in the training part too: the only row of a class stays there.
 
     Parameters
     ----------
@@ -27,7 +26,7 @@ def split_rows(
     validation_fraction : float
         The share of rows to hold out.
     seed : int
-        Decides which rows.
+        The seed of the shuffle.
 
     Returns
     -------
@@ -45,16 +44,20 @@ def split_rows(
         If a class has one member.
     """
     members = np.bincount(codes, minlength=len(classes))
-    lonely = members == 1
-    splittable = np.flatnonzero(~lonely[codes])
+    has_one_member = members == 1
+    splittable = np.flatnonzero(~has_one_member[codes])
     if splittable.size == 0:
         raise ValueError(
             f"There is nothing to hold out for validation: each of the {len(classes)} classes has "
             "one member only. Pass more data, X_val and y_val, or validation_fraction=None and "
             "early_stopping=False."
         )
-    if lonely.any():
-        _warn_lonely(classes[lonely].tolist())
+    if has_one_member.any():
+        warn_user(
+            "These classes have one member only, which stays in the training part: "
+            f"{shortened(classes[has_one_member].tolist())}. The validation part says nothing "
+            "about them.",
+        )
     n_classes = int(np.count_nonzero(members > 1))
     wanted = max(math.ceil(validation_fraction * len(codes)), n_classes)
     held_out = _members_to_hold_out(members, min(wanted, splittable.size // 2))
@@ -67,18 +70,15 @@ def split_rows(
 
 
 def _members_to_hold_out(members: np.ndarray, n_rows: int) -> np.ndarray:
-    """Divide rows among the classes of two or more: one each, the rest by largest remainders."""
-    gives = members > 1
+    """Return how many members of each class to hold out, `n_rows` in all.
+
+    A class of two or more gives one. The others are divided in proportion to what remains, and
+    rounded by the method of the largest remainder.
+    """
+    is_splittable = members > 1
     others = np.maximum(members - 2, 0)  # beside one for each part
-    n_others = n_rows - np.count_nonzero(gives)
+    n_others = n_rows - np.count_nonzero(is_splittable)
     shares = n_others * others / max(others.sum(), 1)
     taken = np.floor(shares).astype(int)
     taken[np.argsort(taken - shares, kind="stable")[: n_others - taken.sum()]] += 1
-    return gives + taken
-
-
-def _warn_lonely(labels: list[Any]) -> None:
-    warn_user(
-        "These classes have one member only, which stays in the training part: "
-        f"{shortened(labels)}. The validation part says nothing about them.",
-    )
+    return is_splittable + taken

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The weights that classes and samples carry."""
+"""The weights of classes and of samples."""
 
 import math
 from collections.abc import Mapping
 from datetime import date, timedelta
-from numbers import Number, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import check_array
 
-from fashioncnn._inputs.arrays import number_errors, to_numbers
-from fashioncnn._inputs.labels import plain_labels
-from fashioncnn._messages import shortened, shown, warn_user
+from fashioncnn._inputs.arrays import to_array, to_numbers
+from fashioncnn._inputs.labels import labels_to_list
+from fashioncnn._messages import shortened, warn_user
 
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
 
 
 def refuse_balanced(class_weight: Any) -> None:
-    """Raise ValueError for weights that need all labels at once."""
+    """Raise ValueError if class_weight is "balanced", which needs all labels at once."""
     if isinstance(class_weight, str):
         raise ValueError(
             f"class_weight={class_weight!r} needs all labels, which partial_fit does not have. "
@@ -39,7 +39,7 @@ def class_weights(
     Raises
     ------
     ValueError
-        If a weight is no number, negative or not finite.
+        If a weight is not a number, is negative or not finite.
 
     Warns
     -----
@@ -52,8 +52,8 @@ def class_weights(
         return np.asarray(
             compute_class_weight(class_weight, classes=classes, y=classes[codes]), dtype=float
         )
-    labels = plain_labels(classes)
-    given = {_as_label(label, classes): weight for label, weight in class_weight.items()}
+    labels = labels_to_list(classes)
+    given = {_equal_class(key, classes): weight for key, weight in class_weight.items()}
     known = set(labels)
     unknown = [label for label in given if label not in known]
     if unknown:
@@ -64,13 +64,13 @@ def class_weights(
     if not all(_is_weight(weight) for weight in weights):
         raise ValueError(
             "The weights in class_weight must be finite numbers and not negative. "
-            f"Got {shown(class_weight)}."
+            f"Got {class_weight!r}."
         )
     return np.array(weights, dtype=float)
 
 
-def _as_label(key: Any, classes: np.ndarray) -> Any:
-    """Take a date or time, of Python or of any unit, for the class that it equals."""
+def _equal_class(key: Any, classes: np.ndarray) -> Any:
+    """Return the class that equals a date, time or duration of any type; else the key itself."""
     if classes.dtype.kind not in "Mm" or not isinstance(key, _TIMES):
         return key
     if not isinstance(key, np.generic):
@@ -97,48 +97,47 @@ def _is_weight(value: Any) -> bool:
 def sample_weights(
     sample_weight: ArrayLike | None, X: np.ndarray, name: str = "sample_weight"
 ) -> np.ndarray:
-    """Return one weight per row, float64 of shape (n,); `name` is what messages call them.
+    """Return one weight per row of X, float64 of shape (n,); error messages use the name.
 
     Raises
     ------
     ValueError
         If the weights are not finite numbers of at least 0, one per row and not all 0.
     TypeError
-        If they are no array.
+        If they are not an array.
     """
+    n = len(X)
     if sample_weight is None:
-        return np.ones(len(X))
-    if not isinstance(sample_weight, Number) or np.iscomplexobj(sample_weight):
-        sample_weight = to_numbers(sample_weight, name, "an array of weights")
-        if sample_weight.ndim > 1:
-            raise ValueError(
-                f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array as "
-                f"{name}. Expected either a scalar value or a 1D array of length {len(X)}."
-            )
-        sample_weight = sample_weight if sample_weight.ndim else float(sample_weight.item())
-    with number_errors(name):
-        try:
-            weights: np.ndarray = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-        except ValueError as error:  # scikit-learn's messages know one name only, or none
-            message = str(error).replace("sample_weight", name).replace("Sample weights", name)
-            raise ValueError(message) from error
-    if not np.isfinite(weights).all():  # of one number for all rows, which is not checked above
-        raise ValueError(f"Input {name} contains NaN or infinity.")
+        return np.ones(n)
+    if not isinstance(sample_weight, Real):
+        sample_weight = to_array(sample_weight, name, "an array of weights")
+    array = to_numbers(np.asarray(sample_weight), name)
+    if array.ndim > 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {array.ndim}D array as {name}. "
+            f"Expected either a scalar value or a 1D array of length {n}."
+        )
+    if array.ndim == 0:
+        array = np.full(n, array)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = check_array(array, ensure_2d=False, dtype=np.float64, input_name=name)
+    if weights.shape != (n,):
+        raise ValueError(f"{name}.shape == {weights.shape}, expected {(n,)}!")
     if not weights.any():
         raise ValueError(f"{name} must contain at least one non-zero number.")
+    if weights.min() < 0:
+        raise ValueError(f"Negative values in data passed to `{name}`.")
     return weights
 
 
 def combine_weights(*factors: np.ndarray) -> np.ndarray:
-    """Multiply weights, each as a share of the largest of its kind, so that none overflows."""
+    """Multiply arrays of weights, each divided by its largest weight so that none overflows."""
     with np.errstate(under="ignore"):
         return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
 
 
-def absolute_weights(*factors: np.ndarray) -> np.ndarray:
-    """Multiply weights as they are, to float32.
+def combine_unscaled_weights(*factors: np.ndarray) -> np.ndarray:
+    """Multiply arrays of weights, without scaling, and return float32.
 
     Raises
     ------
@@ -165,7 +164,7 @@ def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If all of them are zero, so that nothing in that part would count.
+        If all of them are zero; `what` names their part of the data.
     """
     largest = weights.max()
     if largest == 0:
@@ -174,5 +173,5 @@ def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
             "Give at least one of its rows a positive weight."
         )
     with np.errstate(under="ignore"):
-        shares = weights / largest  # keeps the sum finite for the largest floats
+        shares = weights / largest  # so that the sum of very large weights is finite
         return (shares / shares.mean()).astype(np.float32)
