@@ -498,10 +498,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         They are set if training ends, or if the user interrupts it after an epoch.
         """
         architecture, checkpoint = self._begin(data, previous)
-        if is_partial:
-            split = train_on_all(data)
-        else:
-            split = split_data(data, self._held_out_fraction(), checkpoint.seeds.split)
+        fraction, seed = self._held_out_fraction(), checkpoint.seeds.split
+        split = train_on_all(data) if is_partial else split_data(data, fraction, seed)
         if previous is None:
             scaling = fit_scaling(self.scaling, data.images.pixels, split.rows, data.source_dtype)
         else:

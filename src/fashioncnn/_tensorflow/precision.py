@@ -75,7 +75,10 @@ def _cause() -> str:
 
 
 def _refuse_limits() -> None:
-    """Refuse to let TensorFlow give oneDNN what it does not know, by the processor's features."""
+    """Refuse bfloat16 where TensorFlow would ask oneDNN for it, and a setting forbids it to oneDNN.
+
+    TensorFlow looks at the processor only: with AVX-512 it asks.
+    """
     for name, value in _limits().items():
         if _WITHOUT_BFLOAT16.fullmatch(value.upper()) and "avx512f" in _cpu_flags():
             raise ValueError(
