@@ -30,6 +30,13 @@ def test_public_names():
         _ = fashioncnn.nothing
 
 
+def test_warnings_show_where_users_import_them_from():
+    warning = fashioncnn.PixelRangeWarning
+    assert (
+        f"{warning.__module__}.{warning.__qualname__}" == "fashioncnn.exceptions.PixelRangeWarning"
+    )
+
+
 def test_import_is_light():
     code = (
         "import sys, fashioncnn\n"
