@@ -119,6 +119,19 @@ def test_committed_tables_are_of_the_committed_results(load):
     assert load("report").tables(json.loads(text)) == tables
 
 
+@pytest.mark.usefixtures("new_modules")
+@pytest.mark.parametrize(
+    ("comparison", "page"), [("article", "README.md"), ("precision", "docs/training.md")]
+)
+def test_accuracies_in_the_docs_are_those_of_the_committed_results(comparison, page, capsys):
+    run(BENCHMARKS / "accuracy.py", comparison, "--show")
+    rows = capsys.readouterr().out.replace(" %", "").splitlines()[2:]
+    text = (CHECKOUT / page).read_text(encoding="utf-8").replace(" %", "")
+    for row in rows:
+        figures = row.split(" | ", maxsplit=2)[-1]  # after the variant and its epochs
+        assert f" | {figures}\n" in text
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_short_run_leaves_committed_results_alone(load, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(load("machine"), "CHECKOUT", tmp_path)
