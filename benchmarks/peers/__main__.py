@@ -4,170 +4,86 @@
     pip install -r benchmarks/peers.txt
     python benchmarks/peers
 
-Each library has a process of its own, and one of them works at a time: in every repetition each
-case is measured with one library after the other, beginning with another one each time. A library
-that is not installed is left out. Results go to ``benchmarks/results/peers.json``, after each
-repetition; the tables made of them to ``peers.md`` beside it, and the chart to
-``docs/images/peers.svg``. Those of a run with other options go to ``build/peers.json``, with the
-tables and the chart beside it.
+In each repetition every library has a process of its own, and each case is measured with one of
+them after the other, beginning with another one each time. A library that is not installed is left
+out. Results go to ``build/peers.json`` after each repetition, tables and chart beside it at the
+end. Copy the file to ``benchmarks/results`` to publish it, and redraw all by ``--render``.
 """
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
-import re
-import time
-from collections.abc import Iterator
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from _chart import draw
-from _goals import goals
-from _libraries import LIBRARIES
-from _report import Report, tables
-from _tasks import CORES, SLOW, TASKS, Task
-from _worker import Worker, Workers
+from chart import draw
+from libraries import LIBRARIES
+from machine import CHECKOUT, write
+from measure import begin, measure
+from report import list_values, summarize, tables
+from tasks import TASKS
 
-BENCHMARKS = Path(__file__).parent.parent
-RESULTS = BENCHMARKS / "results" / "peers.json"
-CHART = BENCHMARKS.parent / "docs" / "images" / "peers.svg"
-OTHER_RESULTS = BENCHMARKS.parent / "build" / "peers.json"
-PACKAGES = ("fashioncnn", "numpy", "scikit-learn", "keras", "tensorflow", "scikeras", "skorch")
+RESULTS = CHECKOUT / "benchmarks" / "results" / "peers.json"
+CHART = CHECKOUT / "docs" / "images" / "peers.svg"
 
 
-def environment() -> dict[str, Any]:
-    """Describe what the figures are measured with."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    installed = {name: version(name) for name in (*PACKAGES, "torch")}
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: number for name, number in installed.items() if number},
-    }
+def repeat(args: argparse.Namespace, libraries: list[str], repetition: int) -> list[dict[str, Any]]:
+    """Measure each case with one library after the other."""
+    spawn = multiprocessing.get_context("spawn")
+    workers = {name: ProcessPoolExecutor(1, spawn, begin, (name,)) for name in libraries}
+    records = []
+    for name in filter(args.tasks.__contains__, TASKS):
+        present = [library for library in TASKS[name].libraries if library in libraries]
+        first = repetition % max(1, len(present))
+        for case in TASKS[name].short_cases() if args.short else TASKS[name].cases:
+            for library in present[first:] + present[:first]:
+                results = workers[library].submit(measure, name, case).result()
+                record = {"task": name, "arguments": case, "library": library}
+                records.append({**record, "repetition": repetition, "results": results})
+                print(*records[-1].values(), flush=True)
+    for worker in workers.values():
+        worker.shutdown()
+    return records
 
 
-def version(package: str) -> str:
-    """Return an installed package's version, or nothing."""
+def run(args: argparse.Namespace) -> Path:
+    """Measure, writing the results after each repetition, and return where they are."""
+    libraries = [name for name in args.libraries if all(map(find_spec, LIBRARIES[name].needs))]
+    print("Left out, for it is not installed:", set(args.libraries).difference(libraries) or "none")
+    records = []
+    for repetition in range(1 if args.short else args.repetitions):
+        records += repeat(args, libraries, repetition)
+        path = write("peers.json", {"short": args.short, "measurements": records})
+    return path
+
+
+def render(path: Path) -> None:
+    """Write the tables and the chart of a file of results, and print the tables."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    text = tables(results)
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(f"\n{text}")
+    chart = CHART if path.resolve() == RESULTS else path.with_suffix(".svg")
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def rotated(names: list[str], n: int) -> list[str]:
-    """Begin with another one each time."""
-    n %= len(names)
-    return names[n:] + names[:n]
-
-
-def measure(workers: Workers, task: Task, library: str, arguments: dict[str, Any]) -> Any:
-    """Let one worker measure one case."""
-    arguments = dict(arguments)
-    threads = arguments.pop("threads", None)
-    if library == CORES:
-        return workers.get(library).run("peak_speed", {})
-    if not task.fresh:
-        return workers.get(library, threads).run(task.function, arguments)
-    worker = Worker(library, threads)
-    try:
-        return worker.run(task.function, arguments)
-    finally:
-        worker.close()
-
-
-def run_task(
-    workers: Workers, name: str, libraries: list[str], repetitions: int, *, short: bool
-) -> Iterator[list[dict[str, Any]]]:
-    """Measure all cases with all libraries, and yield what came of each repetition."""
-    task = TASKS[name]
-    present = [library for library in task.libraries if library in (*libraries, CORES)]
-    for repetition in range(min(repetitions, task.most)):
-        records = []
-        for arguments in task.short if short else task.full:
-            for library in rotated(present, repetition):
-                results = measure(workers, task, library, arguments)
-                records.append(
-                    {
-                        "task": name,
-                        "arguments": arguments,
-                        "library": library,
-                        "repetition": repetition,
-                        "results": results,
-                    }
-                )
-        yield records
-
-
-def run(args: argparse.Namespace) -> None:
-    """Measure all tasks, writing the results after each repetition."""
-    libraries = []
-    for name in args.libraries:
-        if missing := LIBRARIES[name].missing():
-            print(f"{name} is left out: {', '.join(missing)} is not installed")
-        elif args.short and name in SLOW:
-            print(f"{name} is left out of a short run")
-        else:
-            libraries.append(name)
-    results: dict[str, Any] = {
-        "environment": environment(),
-        "short": args.short,
-        "measurements": [],
-    }
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    workers, started = Workers(), time.perf_counter()
-    try:
-        for name in args.tasks:
-            repetitions = run_task(workers, name, libraries, args.repetitions, short=args.short)
-            for number, records in enumerate(repetitions, start=1):
-                results["measurements"] += records
-                args.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-                elapsed = time.perf_counter() - started
-                print(f"{name}: repetition {number} done after {elapsed:.0f} s", flush=True)
-            if "threads" in TASKS[name].full[0]:
-                workers.close()
-    finally:
-        workers.close()
-
-
-def render(output: Path) -> None:
-    """Write the tables and the chart of the results, and print the tables and the goals."""
-    report = Report(json.loads(output.read_text(encoding="utf-8")))
-    text = tables(report)
-    output.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"\n{text}\n{goals(report)}")
-    try:
-        draw(report, CHART if output == RESULTS else output.with_suffix(".svg"))
+        draw(summarize(list_values(results)), chart)
     except ModuleNotFoundError as error:
         print(f"No chart is drawn: {error}. Install fashioncnn[plot].")
 
 
 def main() -> None:
-    """Run, or only render."""
-    parser = argparse.ArgumentParser(
-        prog="python benchmarks/peers", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
+    """Measure and render, or only render."""
+    parser = argparse.ArgumentParser("python benchmarks/peers", description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=LIBRARIES)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--short", action="store_true", help="little of everything, once")
     parser.add_argument(
-        "--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES), metavar="LIBRARY"
+        "--render", nargs="?", type=Path, const=RESULTS, help="only draw what a file holds"
     )
-    parser.add_argument("--repetitions", type=int, help="default: 5, with --short 1")
-    parser.add_argument("--short", action="store_true", help="little of everything, in two minutes")
-    parser.add_argument("--output", type=Path, help="the JSON file")
-    parser.add_argument("--render", action="store_true", help="only draw what the file holds")
-    parser.epilog = f"tasks: {', '.join(TASKS)}; libraries: {', '.join(LIBRARIES)}"
     args = parser.parse_args()
-    if args.output is None:
-        options = ("tasks", "libraries", "repetitions", "short")
-        is_default = all(getattr(args, each) == parser.get_default(each) for each in options)
-        args.output = RESULTS if is_default else OTHER_RESULTS
-    args.repetitions = args.repetitions or (1 if args.short else 5)
-    if not args.render:
-        run(args)
-    render(args.output)
+    render(args.render or run(args))
 
 
 if __name__ == "__main__":

@@ -5,91 +5,37 @@ All train the same network on the same images by Adam in batches of 128, without
 for two other models of scikit-learn. This module imports none of them before `load`.
 """
 
-import importlib.util
 import time
 from collections.abc import Callable
-from functools import cached_property
+from importlib import import_module
 from typing import Any
 
+from network import keras_network, torch_network
+
 BATCH_SIZE = 128
-LEARNING_RATE = 1e-3
 LARGE_BATCH_SIZE = 1000  # of predictions
 
 
-def keras_network(shape: tuple[int, ...]) -> Any:
-    """Build the article's network in Keras."""
-    import keras
-    from keras import layers
-
-    return keras.Sequential(
-        [
-            keras.Input(shape),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Dropout(0.25),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(0.2),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-
-
-def scikeras_network(meta: dict[str, Any]) -> Any:
-    """Build it for the data that SciKeras has seen."""
-    return keras_network(meta["X_shape_"][1:])
-
-
-def torch_network(size: int = 28) -> Any:
-    """Build the article's network in PyTorch, which gives logits."""
-    from torch import nn
-
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Dropout(0.25),
-        nn.Flatten(),
-        nn.Linear(64 * ((size - 4) // 2) ** 2, 128),
-        nn.ReLU(),
-        nn.Dropout(0.2),
-        nn.Linear(128, 10),
-    )
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Time a call."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
 class Library:
-    """What each library does here. Its subclasses say how."""
+    """What each library does here: most have scikit-learn estimators.
+
+    `convert` turns uint8 images and labels into what `fit` takes, as the user has to; `new` makes
+    an unfitted estimator of one epoch.
+    """
 
     label: str
     needs: tuple[str, ...] = ()  # modules that may not be installed
     statement: str  # what a user imports
     framework = "pass"  # what the library imports later, with the first fit
-
-    def missing(self) -> list[str]:
-        """Name the modules that are not installed."""
-        return [name for name in self.needs if importlib.util.find_spec(name) is None]
+    learning_rate = "learning_rate"  # the parameter's name
 
     def load(self) -> None:
         """Import the library and its framework."""
         exec(f"{self.statement}\n{self.framework}", {})
 
-    def convert(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Turn uint8 images and labels into what `fit` takes, as the user has to."""
-        raise NotImplementedError
-
     def fit(self, X: Any, y: Any) -> Any:
         """Build and train a new model for one epoch."""
-        raise NotImplementedError
+        return self.new().fit(X, y)
 
     def ready_to_fit(self, X: Any, y: Any) -> Callable[[], Any]:
         """Prepare a fit that is not the first of its kind; the call of the result is timed."""
@@ -104,64 +50,30 @@ class Library:
         return self.predict(model, X)
 
     def times(self, call: Callable[[], object]) -> dict[str, float]:
-        """Time the work of a call that fits or predicts, and the call."""
-        elapsed = seconds(call)
-        return {"seconds": elapsed, "call seconds": elapsed}
-
-
-class KerasClock:
-    """Times Keras to the end of its work, too, not only of its call.
-
-    At its end a call of Keras stops the thread with which tf.data tunes the reading of batches.
-    That sleeps twice as long each time, and where it is woken to stop before it is marked as
-    stopped (TensorFlow's `Model::OptimizeLoop`, `CancellationManager::StartCancel`), it sleeps on,
-    while the call waits, at most for as long as it took so far. That is no training.
-    """
-
-    @cached_property
-    def end(self) -> Any:
-        """Make the callback that notes when the work has ended."""
-        import keras
-
-        class End(keras.callbacks.Callback):
-            time: float | None = None
-
-            def on_train_end(self, logs: Any = None) -> None:
-                self.time = time.perf_counter()
-
-            def on_predict_end(self, logs: Any = None) -> None:
-                self.time = time.perf_counter()
-
-        return End()
-
-    def times(self, call: Callable[[], object]) -> dict[str, float]:
-        """Time a call up to the callback's note, and to its end."""
-        self.end.time = None
+        """Time a call that fits or predicts: its work, where the end is noted, and all of it."""
+        self.ended = None
         started = time.perf_counter()
         call()
         ended = time.perf_counter()
-        return {"seconds": (self.end.time or ended) - started, "call seconds": ended - started}
+        return {"seconds": (self.ended or ended) - started, "call seconds": ended - started}
+
+    def note_end(self, logs: Any = None) -> None:
+        """Note that the work has ended."""
+        self.ended = time.perf_counter()
+
+    def keras_callbacks(self) -> list[Any]:
+        """Let Keras note when its work has ended.
+
+        Then its call stops a thread of tf.data that sleeps twice as long each time. Where it is
+        woken before it is marked as stopped (TensorFlow's `Model::OptimizeLoop`), it sleeps on, at
+        most for as long as the call took so far, which waits for it.
+        """
+        from keras.callbacks import LambdaCallback
+
+        return [LambdaCallback(on_train_end=self.note_end, on_predict_end=self.note_end)]
 
 
-class Estimator(Library):
-    """A library whose model is a scikit-learn estimator of this network, fit for grid searches."""
-
-    learning_rate = "learning_rate"  # the parameter's name
-
-    def new(self, size: int = 28) -> Any:
-        """Make an unfitted estimator of one epoch."""
-        raise NotImplementedError
-
-    def fit(self, X: Any, y: Any) -> Any:
-        """Fit a new estimator."""
-        return self.new(max(X.shape[1:])).fit(X, y)
-
-    def grid(self) -> dict[str, list[float]]:
-        """Return the four candidates of the grid search."""
-        return {self.learning_rate: [1e-3, 3e-3], "batch_size": [64, 128]}
-
-
-class FashionCNN(Estimator):
+class FashionCNN(Library):
     """The library of this project, which takes the bytes as they are."""
 
     statement = "from fashioncnn import FashionCNNClassifier"
@@ -175,14 +87,14 @@ class FashionCNN(Estimator):
         """Change nothing."""
         return images, labels
 
-    def new(self, size: int = 28) -> Any:
+    def new(self) -> Any:
         """Make the default network with the article's scaling."""
         from fashioncnn import FashionCNNClassifier
 
         return FashionCNNClassifier(epochs=1, scaling="unit", precision=self.precision)
 
 
-class Keras(KerasClock, Library):
+class Keras(Library):
     """Plain Keras, as the article writes it."""
 
     label = "Keras"
@@ -198,12 +110,8 @@ class Keras(KerasClock, Library):
         """Build, compile and train."""
         model = keras_network(X.shape[1:])
         model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-        self.train(model, X, y)
+        model.fit(X, y, batch_size=BATCH_SIZE, verbose=0, callbacks=self.keras_callbacks())
         return model
-
-    def train(self, model: Any, X: Any, y: Any) -> None:
-        """Train for one epoch."""
-        model.fit(X, y, batch_size=BATCH_SIZE, verbose=0, callbacks=[self.end])
 
     def ready_to_fit(self, X: Any, y: Any) -> Callable[[], Any]:
         """Trace the training step first, by training the same model on few batches.
@@ -212,11 +120,13 @@ class Keras(KerasClock, Library):
         """
         n_images = 2 * BATCH_SIZE + len(X) % BATCH_SIZE
         model = self.fit(X[:n_images], y[:n_images])
-        return lambda: self.train(model, X, y)
+        callbacks = self.keras_callbacks()
+        return lambda: model.fit(X, y, batch_size=BATCH_SIZE, verbose=0, callbacks=callbacks)
 
     def predict(self, model: Any, X: Any) -> Any:
         """Take the class of the highest probability."""
-        scores = model.predict(X, batch_size=LARGE_BATCH_SIZE, verbose=0, callbacks=[self.end])
+        callbacks = self.keras_callbacks()
+        scores = model.predict(X, batch_size=LARGE_BATCH_SIZE, verbose=0, callbacks=callbacks)
         return scores.argmax(axis=1)
 
     def predict_one(self, model: Any, X: Any) -> Any:
@@ -224,7 +134,12 @@ class Keras(KerasClock, Library):
         return model(X, training=False).numpy().argmax(axis=1)
 
 
-class SciKeras(KerasClock, Estimator):
+def scikeras_network(meta: dict[str, Any]) -> Any:
+    """Build the network for the data that SciKeras has seen."""
+    return keras_network(meta["X_shape_"][1:])
+
+
+class SciKeras(Library):
     """SciKeras' classifier around a function that builds the network."""
 
     label = "SciKeras"
@@ -238,9 +153,9 @@ class SciKeras(KerasClock, Estimator):
 
     def fit(self, X: Any, y: Any) -> Any:
         """Fit a new estimator, with the clock."""
-        return self.new().set_params(callbacks=[self.end]).fit(X, y)
+        return self.new().set_params(callbacks=self.keras_callbacks()).fit(X, y)
 
-    def new(self, size: int = 28) -> Any:
+    def new(self) -> Any:
         """Wrap the function."""
         from scikeras.wrappers import KerasClassifier
 
@@ -248,14 +163,14 @@ class SciKeras(KerasClock, Estimator):
             scikeras_network,
             loss="sparse_categorical_crossentropy",
             optimizer="adam",
-            optimizer__learning_rate=LEARNING_RATE,
+            optimizer__learning_rate=1e-3,
             batch_size=BATCH_SIZE,
             predict__batch_size=LARGE_BATCH_SIZE,
             verbose=0,
         )
 
 
-class Skorch(Estimator):
+class Skorch(Library):
     """skorch's classifier around a module of PyTorch."""
 
     label = "skorch"
@@ -267,17 +182,16 @@ class Skorch(Estimator):
         """Scale to float32, with a channel first, and widen the labels."""
         return images.astype("float32")[:, None] / 255, labels.astype("int64")
 
-    def new(self, size: int = 28) -> Any:
+    def new(self) -> Any:
         """Wrap the module. Batches of 128 predict faster than larger ones, too."""
         import torch
         from skorch import NeuralNetClassifier
 
         return NeuralNetClassifier(
             torch_network,
-            module__size=size,
             criterion=torch.nn.CrossEntropyLoss,
             optimizer=torch.optim.Adam,
-            lr=LEARNING_RATE,
+            lr=1e-3,
             batch_size=BATCH_SIZE,
             max_epochs=1,
             train_split=None,
@@ -286,42 +200,30 @@ class Skorch(Estimator):
         )
 
 
-class Dense(Library):
-    """scikit-learn's network of one hidden layer: another model."""
+class OtherModel(Library):
+    """A classifier of scikit-learn that is another model; boosted trees have no epochs."""
 
-    label = "MLPClassifier (another model)"
-    statement = "from sklearn.neural_network import MLPClassifier"
+    def __init__(self, module: str, name: str, **settings: Any) -> None:
+        self.label = f"{name} (another model)"
+        self.statement = f"from {module} import {name}"
+        self.module, self.name, self.settings = module, name, settings
 
     def convert(self, images: Any, labels: Any) -> tuple[Any, Any]:
         """Scale to float32, one row an image."""
         return images.reshape(len(images), -1).astype("float32") / 255, labels
 
-    def fit(self, X: Any, y: Any) -> Any:
-        """Train for one epoch."""
-        from sklearn.neural_network import MLPClassifier
-
-        return MLPClassifier((128,), batch_size=BATCH_SIZE, max_iter=1).fit(X, y)
+    def new(self) -> Any:
+        """Make one."""
+        return getattr(import_module(self.module), self.name)(**self.settings)
 
 
-class Trees(Dense):
-    """scikit-learn's boosted trees with their defaults: another model, without epochs."""
-
-    label = "HistGradientBoosting (another model)"
-    statement = "from sklearn.ensemble import HistGradientBoostingClassifier"
-
-    def fit(self, X: Any, y: Any) -> Any:
-        """Train to the end."""
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
-        return HistGradientBoostingClassifier().fit(X, y)
-
-
+MLP = {"hidden_layer_sizes": (128,), "batch_size": BATCH_SIZE, "max_iter": 1}
 LIBRARIES: dict[str, Library] = {
     "fashioncnn": FashionCNN("float32"),
     "fashioncnn-auto": FashionCNN("auto"),
     "keras": Keras(),
     "scikeras": SciKeras(),
     "skorch": Skorch(),
-    "mlp": Dense(),
-    "trees": Trees(),
+    "mlp": OtherModel("sklearn.neural_network", "MLPClassifier", **MLP),
+    "trees": OtherModel("sklearn.ensemble", "HistGradientBoostingClassifier"),
 }

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How accurate training is: beside Keras, in bfloat16, and on another number of threads.
+
+    python benchmarks/accuracy.py article
+    python benchmarks/accuracy.py precision --seeds 8
+    python benchmarks/accuracy.py threads --epochs 1 12
+
+``article`` trains the article's network on the full Fashion-MNIST: by ``from_recipe("article")``,
+which holds out a stratified, shuffled 30 %, and in plain Keras, which holds out the last 30 % and
+shuffles without a seed. ``precision`` trains the recipe in float32 and in bfloat16, on one 70 %,
+where a seed gives both the same initial weights, order and dropout. ``threads`` trains the default
+network on the packaged sample with one and with two threads, which sum in another order.
+
+Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import random
+from functools import partial
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU and GPU
+
+import numpy as np
+import pandas as pd
+from peers.machine import CHECKOUT, write
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.model_selection import train_test_split
+
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist, load_fashion_mnist_sample
+
+Figures = dict[str, float]
+
+
+def figures(history: dict[str, list[float]], accuracy: float, loss: float) -> Figures:
+    """Name what was reached at the end, in validation and in the test."""
+    return {
+        "val_accuracy": history["val_accuracy"][-1],
+        "val_log_loss": history["val_loss"][-1],
+        "test_accuracy": accuracy,
+        "test_log_loss": loss,
+    }
+
+
+def in_recipe(seed: int, epochs: int, *, split: bool, precision: str = "float32") -> Figures:
+    """Train and test the recipe, with a validation part of its own or with the same for all."""
+    settings = {"epochs": epochs, "precision": precision, "random_state": seed}
+    clf = FashionCNNClassifier.from_recipe("article", **settings)
+    X, y = load_fashion_mnist("train")
+    if split:
+        X, X_val, y, y_val = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
+        clf.set_params(validation_fraction=None).fit(X, y, X_val=X_val, y_val=y_val)
+    else:
+        clf.fit(X, y)
+    X, y = load_fashion_mnist("test")
+    return figures(clf.history_, clf.score(X, y), log_loss(y, clf.predict_proba(X)))
+
+
+def in_keras(seed: int, epochs: int) -> Figures:
+    """Train and test the same network as the article writes it."""
+    import keras
+    from peers.network import keras_network
+
+    (X, y), (X_test, y_test) = (
+        (X.astype("float32")[..., None] / 255, keras.utils.to_categorical(y))
+        for X, y in map(load_fashion_mnist, ("train", "test"))
+    )
+    random.seed(seed)  # Keras draws the seeds of its layers from here
+    model = keras_network((28, 28, 1))
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    options = {"batch_size": 128, "epochs": epochs, "validation_split": 0.3, "verbose": 0}
+    history = model.fit(X, y, **options).history
+    loss, accuracy = model.evaluate(X_test, y_test, verbose=0)
+    return figures(history, accuracy, loss)
+
+
+def predict_sample(n_threads: int, seed: int, epochs: int) -> np.ndarray:
+    """Train the default network on the packaged sample, in a fresh process, and predict."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(n_threads)
+    clf = FashionCNNClassifier(epochs=epochs, random_state=seed)
+    clf.fit(*load_fashion_mnist_sample("train"))
+    return clf.predict_proba(load_fashion_mnist_sample("test")[0])
+
+
+def on_threads(seed: int, epochs: int) -> Figures:
+    """Return how predictions differ between one thread and two."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
+        one, two = (fresh.apply(predict_sample, (n, seed, epochs)) for n in (1, 2))
+    _, y = load_fashion_mnist_sample("test")
+    differences = np.abs(one - two)
+    accuracies = [accuracy_score(y, each.argmax(axis=1)) for each in (one, two)]
+    return {
+        "mean_probability": float(differences.mean()),
+        "largest_probability": float(differences.max()),
+        "accuracy": abs(accuracies[0] - accuracies[1]),
+    }
+
+
+VARIANTS = {
+    "article": {"fashioncnn": partial(in_recipe, split=False), "keras": in_keras},
+    "precision": {
+        name: partial(in_recipe, split=True, precision=name) for name in ("float32", "bfloat16")
+    },
+    "threads": {"1 thread to 2": on_threads},
+}
+
+
+def run(comparison: str, seeds: int, epochs: list[int]) -> list[dict[str, Any]]:
+    """Train and test all variants, writing the results after each."""
+    runs = []
+    for n_epochs, seed in itertools.product(epochs, range(seeds)):
+        for variant, train in VARIANTS[comparison].items():
+            common = {"variant": variant, "epochs": n_epochs, "seed": seed}
+            runs.append(common | train(seed, n_epochs))
+            write(f"{comparison}.json", {"runs": runs})
+            print(runs[-1], flush=True)
+    return runs
+
+
+def spread(name: str, values: pd.Series) -> str:
+    """Write mean and standard deviation."""
+    if name.endswith("accuracy"):
+        return f"{100 * values.mean():.2f} % ± {100 * values.std():.2f}"
+    digits = 3 if name.endswith("log_loss") else 4
+    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+
+
+def summarize(runs: list[dict[str, Any]]) -> str:
+    """Write a Markdown table over seeds; where they have something in common, differences, too."""
+    frame = pd.DataFrame(runs).set_index(["variant", "epochs", "seed"])
+    if "bfloat16" in frame.index:
+        difference = frame.loc["bfloat16"] - frame.loc["float32"]
+        frame = pd.concat([frame, pd.concat({"difference": difference}, names=["variant"])])
+    lines = [f"| | epochs | {' | '.join(frame)} |", "|---" * (len(frame.columns) + 2) + "|"]
+    for (variant, epochs), group in frame.groupby(level=["variant", "epochs"], sort=False):
+        cells = " | ".join(spread(name, values) for name, values in group.items())
+        lines.append(f"| {variant} | {epochs} | {cells} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run, or only show, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("comparison", choices=VARIANTS)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[12])
+    parser.add_argument("--show", action="store_true", help="only print the committed results")
+    args = parser.parse_args()
+    if args.show:
+        path = CHECKOUT / "benchmarks" / "results" / f"{args.comparison}.json"
+        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    else:
+        runs = run(args.comparison, args.seeds, args.epochs)
+    print(summarize(runs))
+
+
+if __name__ == "__main__":
+    main()
