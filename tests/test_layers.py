@@ -12,17 +12,11 @@ import tensorflow as tf
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
-from fashioncnn._network.architecture import Activation, initial_weights
+from fashioncnn._network.architecture import Activation, Layer, initial_weights
 from fashioncnn._network.folding import fold_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
-from fashioncnn._tensorflow.layers import (
-    _MONOTONE,
-    TrainingMode,
-    _drop,
-    _Run,
-    apply_network,
-    train_network,
-)
+from fashioncnn._tensorflow.layers import _MONOTONE, apply_network, train_network
+from fashioncnn._tensorflow.operations import _OPERATIONS, Run, TrainingMode, run_layer
 
 N_CLASSES = 3
 
@@ -180,7 +174,7 @@ def test_folding_leaves_the_weights_alone():
 def test_pooling_comes_first_where_activations_never_fall(activation):
     values = np.linspace(-20, 20, 100_001).astype(np.float32)
     steps = np.diff(keras.activations.get(activation)(values))
-    assert (activation in {*_MONOTONE, "relu"}) == (steps.min() > -1e-6)
+    assert (activation in _MONOTONE) == (steps.min() > -1e-6)
 
 
 @pytest.mark.parametrize(
@@ -271,8 +265,8 @@ def test_dropout_acts_before_convolutions_too():
 
 def mask_of(architecture, layer, shape, seed=0, step=0):
     """Return which values a dropout layer keeps, and by what they are yet to be multiplied."""
-    run = _Run(architecture, {}, TrainingMode(seed, step, 1, "float32"))
-    return _drop(run, layer, tf.ones(shape)).numpy(), run.dropout_factor
+    run = Run(architecture, {}, TrainingMode(seed, step, 1, "float32"))
+    return run_layer(run, layer, tf.ones(shape)).numpy(), run.factors[layer.name]
 
 
 def masks_of(rates, shape, seeds=(0,), steps=(0,)):
@@ -320,6 +314,70 @@ def test_gradients_pass_dropout_as_in_stock_layers(params):
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.97
 
 
+BRANCHES = {
+    "around a convolution": ({"conv_stacks": ((4, 4), 3)}, {"stack1_conv2": "stack1_conv1"}),
+    "around two": ({"conv_stacks": ((4, 4, 4),)}, {"stack1_conv3": "stack1_conv1"}),
+    "one in another": (
+        {"conv_stacks": ((4, 4, 4),), "activation": "tanh"},
+        {"stack1_conv2": "stack1_conv1", "stack1_conv3": "stack1_conv1"},
+    ),
+    "from dropout": (
+        {"conv_stacks": (4, 4), "pool_size": ((2, 2), (1, 1))},
+        {"stack2_conv1": "stack1_dropout"},
+    ),
+    "from pooling": (
+        {"conv_stacks": (4, 4), "pool_size": ((2, 2), (1, 1)), "activation": "gelu"},
+        {"stack2_conv1": "stack1_pool"},
+    ),
+    "from before normalisation": (
+        {"conv_stacks": ((4, 4),), "batch_normalization": True},
+        {"stack1_conv2": "stack1_conv1", "stack1_norm1": "stack1_conv1"},
+    ),
+    "in the head": ({"conv_stacks": (4,), "dense_units": (6, 6)}, {"dense2": "dense1_dropout"}),
+}
+
+
+def branched(name):
+    """Give an architecture where to the output of some layers that of others is added."""
+    params, sums = BRANCHES[name]
+    rates = {"conv_dropout": 0.25, "dense_dropout": 0.5}
+    architecture = make((8, 7, 2), padding="same", **rates, **params)
+    rows, renamed = [], {}
+    for row in architecture.layers:
+        rows.append(row._replace(inputs=tuple(renamed.get(name, name) for name in row.inputs)))
+        if row.name in sums:
+            renamed[row.name] = f"{row.name}_sum"
+            inputs = row.name, sums[row.name]
+            rows.append(Layer("Add", renamed[row.name], inputs, {}, row.output_shape, {}))
+    vars(architecture)["layers"] = tuple(rows)
+    return architecture
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_branches_are_those_of_stock_layers(name, monkeypatch):
+    """No parameter makes a branch yet, but the table of layers can say one."""
+    with_sums = {**_OPERATIONS, "Add": lambda run, layer, *tensors: tf.add_n(tensors)}
+    monkeypatch.setattr("fashioncnn._tensorflow.operations._OPERATIONS", with_sums)
+    architecture = branched(name)
+    weights = weights_of(architecture)
+    (images, targets), n_real = batch(architecture, 12), 7
+    masks = {}
+    for layer in architecture.layers:
+        if layer.kind == "Dropout":
+            mask, factor = mask_of(architecture, layer, (12, *layer.output_shape))
+            masks[layer.name] = mask[:n_real] * factor
+    stock = stock_step(architecture, weights, images[:n_real], targets[:n_real], masks)
+    logits, gradients, moving = our_step(architecture, weights, images, targets, n_real)
+    assert_equal({"logits": logits[:n_real]}, {"logits": stock[0]})
+    assert_equal(gradients, stock[1])
+    assert_equal(moving, stock[2])
+
+    model = build_network(architecture)
+    set_weights(model, weights)
+    logits = apply_network(architecture, fold_weights(architecture, weights), images)
+    assert_equal({"logits": logits}, {"logits": model(images, training=False).numpy()})
+
+
 @pytest.mark.parametrize(("rate", "n_values"), [(0.5, 33), (0.25, 33), (0.2, 33), (0.2, 2**27 + 3)])
 def test_dropout_decides_for_each_of_any_number_of_values(rate, n_values):
     """Also where there are more random bits than an int32 counts."""
@@ -327,8 +385,8 @@ def test_dropout_decides_for_each_of_any_number_of_values(rate, n_values):
     (layer,) = (each for each in architecture.layers if each.kind == "Dropout")
 
     def dropped(step):
-        run = _Run(architecture, {}, TrainingMode(0, step, 1, "float32"))
-        return _drop(run, layer, tf.ones(n_values, tf.uint8)).numpy()
+        run = Run(architecture, {}, TrainingMode(0, step, 1, "float32"))
+        return run_layer(run, layer, tf.ones(n_values, tf.uint8)).numpy()
 
     n_steps = 100 if n_values < 100 else 1
     kept = np.array([dropped(step) for step in range(n_steps)])

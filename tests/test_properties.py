@@ -25,7 +25,8 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from fashioncnn import FashionCNNClassifier, PixelRangeWarning
 from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import initial_weights
-from fashioncnn._tensorflow.layers import TrainingMode, train_network
+from fashioncnn._tensorflow.layers import train_network
+from fashioncnn._tensorflow.operations import TrainingMode
 from fashioncnn._tensorflow.prediction import batch_sizes, choose_batch_size
 from fashioncnn._tensorflow.steps import cross_entropy
 

@@ -19,7 +19,8 @@ from fashioncnn._inputs.split import split_rows
 from fashioncnn._network.checkpoint import new_checkpoint, spawn_seeds
 from fashioncnn._network.data import LabelledImages, TrainingSplit
 from fashioncnn._network.fitted import Compilation, Network
-from fashioncnn._tensorflow.layers import TrainingMode, train_network
+from fashioncnn._tensorflow.layers import train_network
+from fashioncnn._tensorflow.operations import TrainingMode
 from fashioncnn._tensorflow.optimizers import new_keras_optimizer
 from fashioncnn._tensorflow.prediction import Predictor
 from fashioncnn._tensorflow.steps import (
@@ -29,6 +30,7 @@ from fashioncnn._tensorflow.steps import (
     cross_entropy,
     partial_batch_size,
 )
+from fashioncnn._training.callbacks import Callbacks
 from fashioncnn._training.feed import ImageFeed
 from fashioncnn._training.loop import Training
 from fashioncnn._training.progress import ProgressBar
@@ -246,6 +248,7 @@ def test_calls_last_half_a_second_at_most(monkeypatch):
         (),
     )
     training.epoch = 1
+    training._callbacks = Callbacks()
     monkeypatch.setattr(training, "_call_steps", call_steps)
     metrics = training._take_steps(ProgressBar(0, 1, 1, 101))
     assert training._n_steps == 7 + 101

@@ -7,6 +7,7 @@ Keras' stock layers are made from this one table.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,8 +47,9 @@ IMAGE = "image"  # the name of the network's input among the inputs of layers
 class Weight(NamedTuple):
     """A weight of a layer.
 
-    Only kernels decay and start at random values. Gradients change kernels and biases. A layer
-    itself changes what is moving: means and variances of the batches.
+    Gradients change kernels and biases. Only kernels decay and start at random values; every other
+    trainable weight counts as a bias. A layer itself changes what is moving: means and variances of
+    the batches.
     """
 
     shape: Shape
@@ -68,7 +70,7 @@ class Layer(NamedTuple):
     inputs: tuple[str, ...]  # the names of layers, or IMAGE
     config: Mapping[str, Any]
     output_shape: Shape  # without the batch axis
-    weights: Mapping[str, Weight]
+    weights: Mapping[str, Weight]  # only a layer with a bias has an activation of its own
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class Architecture:
             _add_stack(table, self, index)
         _add_head(table, self)
         return tuple(table.rows)
+
+    @property
+    def n_uses(self) -> Counter[str]:
+        """By how many layers each layer's output is used."""
+        return Counter(name for layer in self.layers for name in layer.inputs)
 
     @property
     def weights(self) -> dict[str, Weight]:
@@ -147,7 +154,7 @@ class _Table:
 
 
 def _add_stack(table: _Table, architecture: Architecture, index: int) -> None:
-    """Add a stack: the article's rows, or with batch normalisation pooling before it.
+    """Add a stack in the article's order, but pool before the last batch normalisation.
 
     Pooling first leaves a quarter of the pixels to normalise and activate, as in
     K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (arXiv:2404.00498), section 3.
@@ -219,7 +226,7 @@ def _add_pooling(table: _Table, window: Window, name: str) -> None:
 def _add_normalization(table: _Table, name: str) -> None:
     shape = table.shape[-1:]
     weights = {
-        "gamma": Weight(shape, "bias", initial_value=1),  # no kernel: it does not decay
+        "gamma": Weight(shape, "bias", initial_value=1),
         "beta": Weight(shape, "bias"),
         "moving_mean": Weight(shape, "moving"),
         "moving_variance": Weight(shape, "moving", initial_value=1),

@@ -9,11 +9,12 @@ from fashioncnn._network.architecture import Architecture, Weights
 def fold_weights(architecture: Architecture, weights: Weights) -> Weights:
     """Replace each batch normalisation by a shift, and a factor of the convolution before it.
 
-    Where pooling is between the two, which a negative factor would turn around, the factor stays
-    with the normalisation: "scale".
+    The factor stays with the normalisation, as "scale", where the layer before is no convolution
+    (max pooling of negative values would be another value), or where other layers use its output.
     """
     folded = {name: weights[name] for name in architecture.weights}  # in the table's order
     layers = {layer.name: layer for layer in architecture.layers}
+    n_uses = architecture.n_uses
     for layer in architecture.layers:
         if layer.kind != "BatchNormalization":
             continue
@@ -25,7 +26,7 @@ def fold_weights(architecture: Architecture, weights: Weights) -> Weights:
             )
             scale = gamma / np.sqrt(variance + layer.config["epsilon"])
             values = {f"{layer.name}/shift": beta - mean * scale}
-            if before.kind == "Conv2D":
+            if before.kind == "Conv2D" and n_uses[before.name] == 1:
                 kernel = f"{before.name}/kernel"
                 values[kernel] = folded[kernel] * scale
             else:

@@ -53,8 +53,9 @@ def build_network(
     last = architecture.layers[-1]
     for layer in architecture.layers:
         activation = {"activation": "softmax"} if softmax and layer is last else {}
-        inputs = (outputs[name] for name in layer.inputs)
-        outputs[layer.name] = _stock_layer(layer, **activation)(*inputs)
+        inputs = [outputs[name] for name in layer.inputs]
+        call = _stock_layer(layer, **activation)
+        outputs[layer.name] = call(inputs if len(inputs) > 1 else inputs[0])
     return keras.Model(image, outputs[last.name], name="fashioncnn")
 
 

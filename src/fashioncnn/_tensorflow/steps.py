@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from fashioncnn._network.architecture import Architecture, Shape, Weights
 from fashioncnn._network.checkpoint import Slots
 from fashioncnn._tensorflow.backend import Function, Tensor, forget_variables, tf
-from fashioncnn._tensorflow.layers import TrainingMode, apply_network, train_network
+from fashioncnn._tensorflow.layers import apply_network, train_network
+from fashioncnn._tensorflow.operations import TrainingMode
 from fashioncnn._tensorflow.optimizers import UpdateRule, Variable, decay_kernels
 
 

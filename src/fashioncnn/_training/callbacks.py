@@ -74,6 +74,8 @@ class Callbacks:
         self.stop_training = False
         self._logs: dict[str, float] = {}
 
+    _progress: OptimizerProgress  # from `begin` on
+
     def begin(self, params: Mapping[str, Any], progress: OptimizerProgress) -> None:
         """Show callbacks the model, as it is before the first step, and call `on_train_begin`.
 

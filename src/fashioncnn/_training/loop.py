@@ -20,6 +20,7 @@ from fashioncnn._network.data import TrainingSplit, network_dtype
 from fashioncnn._network.fitted import Network
 from fashioncnn._network.optimizers import OPTIMIZERS
 from fashioncnn._network.scaling import scaling_arrays
+from fashioncnn._tensorflow.backend import Function
 from fashioncnn._tensorflow.prediction import Predictor
 from fashioncnn._tensorflow.program import program_for
 from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, partial_batch_size
@@ -63,6 +64,14 @@ class Training:
         The number of the epoch that runs or ran last, counted from 1.
     """
 
+    # Only within ``with training:``.
+    _callbacks: Callbacks
+    _function: Function
+    _variables: TrainingVariables
+    _feed: ImageFeed
+    _constants: dict[str, Any]
+    _resources: ExitStack
+
     def __init__(
         self,
         network: Network,
@@ -85,13 +94,13 @@ class Training:
             settings.epochs * self._steps_per_epoch,
             self._before.iterations,
         )
-        self._callbacks = Callbacks()
         self.result: Checkpoint | None = None
         self.epoch = 0
         self._history = empty_history()  # of this training
         self._loss_at_start = math.nan
         self._best_epoch = 0
         self._best = self._before
+        self._n_steps = self._before.n_steps
         self._must_stop = False
 
     def run(self) -> None:
