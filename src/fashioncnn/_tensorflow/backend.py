@@ -22,7 +22,6 @@ __all__ = [
     "call_in_clean_thread",
     "call_in_eager_mode",
     "copied_as_tensor",
-    "forget_variables",
     "keras",
     "tf",
 ]
@@ -147,16 +146,10 @@ def call_in_eager_mode(function: Callable[[], T]) -> T:
 def call_concrete_function(function: Function, *tensors: Tensor) -> Sequence[Tensor]:
     """Call a compiled function with the tensors of its signature, in their order.
 
-    The function itself would spend as long again on the structure of its arguments. TensorFlow
-    would keep for ever an operation that calls it, such as PartitionedCall.
+    For a variable, that is its handle. The function itself would spend much time on the structure
+    of its arguments, and within the caller's `tf.GradientTape` it would look for the variables of
+    its trace after they are gone. TensorFlow would keep for ever an operation that calls it, such
+    as PartitionedCall.
     """
     results: Sequence[Tensor] = function.inference_fn.call_flat(*tensors)
     return results
-
-
-def forget_variables(function: Function) -> None:
-    """Let a compiled function, whose variables are all arguments, forget those of its trace.
-
-    Within the caller's `tf.GradientTape` TensorFlow would look for them after they are gone.
-    """
-    function.graph.variables = ()

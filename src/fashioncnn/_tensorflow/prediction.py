@@ -92,13 +92,15 @@ def predict_logits(network: FittedNetwork, pixels: np.ndarray) -> np.ndarray:
 
 def _predictor_for(network: FittedNetwork) -> Predictor:
     """Return the one predictor of a network, made when it is first asked for."""
-    with _predictors_lock.mutex:
-        predictor = _predictors.get(network)
-        if predictor is None:
-            program = program_for(network.architecture)
-            predictor = Predictor(program, network.weights, network.scaling)
-            _predictors[network] = predictor
-        return predictor
+    predictor = _predictors.get(network)
+    if predictor is None:
+        with _predictors_lock.mutex:
+            predictor = _predictors.get(network)
+            if predictor is None:
+                program = program_for(network.architecture)
+                predictor = Predictor(program, network.weights, network.scaling)
+                _predictors[network] = predictor
+    return predictor
 
 
 def batch_sizes(largest_activation: int) -> list[int]:

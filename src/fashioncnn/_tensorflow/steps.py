@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fashioncnn._network.architecture import Architecture, Shape, Weights
 from fashioncnn._network.checkpoint import Slots
-from fashioncnn._tensorflow.backend import Function, Tensor, forget_variables, tf
+from fashioncnn._tensorflow.backend import Function, Tensor, tf
 from fashioncnn._tensorflow.layers import apply_network, train_network
 from fashioncnn._tensorflow.operations import TrainingMode
 from fashioncnn._tensorflow.optimizers import UpdateRule, Variable, decay_kernels
@@ -29,6 +29,19 @@ class TrainingVariables:
             values = map(tf.zeros_like, variables) if slots is None else slots[name]
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+
+    def flat(self) -> list[Variable]:
+        """Return the variables in the order in which compiled steps take them."""
+        return tf.nest.flatten((dict(self.weights), dict(self.slots)))
+
+    def pack(self, flat: Sequence[Variable]) -> "TrainingVariables":
+        """Return other variables, in the order of `flat`, by the same names."""
+        structure = dict(self.weights), dict(self.slots)
+        return TrainingVariables(*tf.nest.pack_sequence_as(structure, list(flat)))
+
+    def handles(self) -> list[Tensor]:
+        """Return the tensors by which compiled steps are given the variables."""
+        return [variable.handle for variable in self.flat()]
 
     def weights_as_numpy(self) -> Weights:
         """Return copies of the weights' values."""
@@ -51,10 +64,7 @@ class StepGraph(NamedTuple):
 
 
 class StepInputs(NamedTuple):
-    """The arguments of compiled training steps, beside the variables.
-
-    Those who call compiled steps may pass numbers and arrays for tensors: TensorFlow casts them.
-    """
+    """The arguments of compiled training steps, after the variables."""
 
     pixels: Tensor  # (n, h, w, c)
     codes: Tensor  # (n,)
@@ -139,21 +149,21 @@ def trace_forward(architecture: Architecture, shapes: Mapping[str, Shape], dtype
 
 
 def trace_training(graph: StepGraph, variables: TrainingVariables, dtype: str) -> Function:
-    """Compile ``(weights, slots, inputs) -> (loss, n_correct)``, for pixels of a dtype.
+    """Compile ``(*variables, *inputs) -> (loss, n_correct)``, for pixels of a dtype.
 
-    It takes one step for each batch of the rows. ``weights`` and ``slots`` are those of
-    `TrainingVariables`, which it changes; ``inputs`` are `StepInputs`. It returns the sums of the
-    inputs with those of its steps added, each counted before the step.
+    It takes one step for each batch of the rows. It changes the variables, which are those of
+    `TrainingVariables.flat`; the inputs are `StepInputs`. It returns the sums of the inputs with
+    those of its steps added, each counted before the step.
     """
+    flat = variables.flat()
 
-    def train(
-        weights: Mapping[str, Variable], slots: Mapping[str, Sequence[Variable]], inputs: StepInputs
-    ) -> tuple[Tensor, Tensor]:
-        variables = TrainingVariables(weights, slots)
+    def train(*arguments: Any) -> tuple[Tensor, Tensor]:
+        variables_of_call = variables.pack(arguments[: len(flat)])
+        inputs = StepInputs(*arguments[len(flat) :])
         n_steps = (tf.size(inputs.rows) + inputs.batch_size - 1) // inputs.batch_size
 
         def body(index: Tensor, loss: Tensor, n_correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            step_loss, step_correct = _take_step(graph, variables, inputs, index)
+            step_loss, step_correct = _take_step(graph, variables_of_call, inputs, index)
             return index + 1, loss + step_loss, n_correct + step_correct
 
         _, loss, n_correct = tf.while_loop(
@@ -165,7 +175,7 @@ def trace_training(graph: StepGraph, variables: TrainingVariables, dtype: str) -
         return loss, n_correct
 
     specs = _step_specs(graph.architecture.image_shape, dtype)
-    return _compile(train, variables.weights, variables.slots, specs)
+    return _compile(train, *flat, *specs)
 
 
 def partial_batch_size(n_rows: int, batch_size: int) -> int:
@@ -179,9 +189,7 @@ def partial_batch_size(n_rows: int, batch_size: int) -> int:
 
 def _compile(function: Any, *signature: Any) -> Function:
     """Trace a function once; unlike its tf.function, the result ignores the eager setting."""
-    concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
-    forget_variables(concrete)
-    return concrete
+    return tf.function(function, autograph=False).get_concrete_function(*signature)
 
 
 def _take_step(

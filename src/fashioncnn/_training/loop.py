@@ -20,7 +20,7 @@ from fashioncnn._network.data import TrainingSplit, network_dtype
 from fashioncnn._network.fitted import Network
 from fashioncnn._network.optimizers import OPTIMIZERS
 from fashioncnn._network.scaling import scaling_arrays
-from fashioncnn._tensorflow.backend import Function
+from fashioncnn._tensorflow.backend import Function, Tensor, call_concrete_function, tf
 from fashioncnn._tensorflow.prediction import Predictor
 from fashioncnn._tensorflow.program import program_for
 from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, partial_batch_size
@@ -68,8 +68,9 @@ class Training:
     _callbacks: Callbacks
     _function: Function
     _variables: TrainingVariables
+    _handles: list[Tensor]
     _feed: ImageFeed
-    _constants: dict[str, Any]
+    _constants: dict[str, Tensor]
     _resources: ExitStack
 
     def __init__(
@@ -136,6 +137,7 @@ class Training:
         )
         self._variables = self._callbacks.variables or lent
         self._variables.assign(self._before.weights, self._before.slots)
+        self._handles = self._variables.handles()
         self._feed = ImageFeed(self._split.images)
         self._constants = self._constant_inputs()
         if self.settings.early_stopping and self._before.n_epochs:
@@ -251,24 +253,24 @@ class Training:
             pixels=pixels,
             codes=codes,
             row_weights=row_weights,
-            rows=positions,
-            learning_rates=rates,
-            dropout_step=self._before.n_steps + first,
-            optimizer_step=self._optimizer.iterations,
-            loss=loss,
-            n_correct=n_correct,
+            rows=tf.constant(positions, tf.int32),
+            learning_rates=tf.constant(rates, tf.float32),
+            dropout_step=tf.constant(self._before.n_steps + first, tf.int32),
+            optimizer_step=tf.constant(self._optimizer.iterations, tf.int32),
+            loss=tf.constant(loss, tf.float64),
+            n_correct=tf.constant(n_correct, tf.int32),
             **self._constants,
         )
-        sums = self._function(self._variables.weights, self._variables.slots, inputs)
+        sums = call_concrete_function(self._function, *self._handles, *inputs)
         self._optimizer.count(rates)
         return float(sums[0]), int(sums[1])
 
-    def _constant_inputs(self) -> dict[str, Any]:
+    def _constant_inputs(self) -> dict[str, Tensor]:
         """Return those of `StepInputs` that stay the same from call to call."""
         batch_size = self.settings.batch_size
         n_channels = self.network.architecture.image_shape[-1]
         scale, offset = scaling_arrays(self.network.scaling, n_channels)
-        return {
+        values = {
             "batch_size": batch_size,
             "partial_size": partial_batch_size(len(self._split.rows) % batch_size, batch_size),
             "scale": scale,
@@ -277,6 +279,7 @@ class Training:
             "weight_decay": self.settings.weight_decay,
             "dropout_seed": self._before.seeds.dropout,
         }
+        return {name: tf.constant(value) for name, value in values.items()}
 
     def _n_steps_before(self, epoch: int) -> int:
         """Return how many steps since the initial weights come before an epoch, counted from 0."""
