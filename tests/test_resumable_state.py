@@ -14,7 +14,7 @@ from fashioncnn._network.data import LabelledImages, TrainingSplit, ValidationIm
 from fashioncnn._network.fitted import Compilation, Network
 from fashioncnn._tensorflow.backend import call_in_eager_mode
 from fashioncnn._training.loop import Training
-from fashioncnn._training.settings import read_settings
+from fashioncnn._training.settings import TrainingTask, read_settings
 
 
 class Batches(Callback):
@@ -72,7 +72,8 @@ def new_training(images):
         network = Network(architecture, None, compilation)
         checkpoint = checkpoint or new_checkpoint(architecture, 0)
         callbacks = params["callbacks"] or ()
-        return Training(network, checkpoint, split, read_settings(params), callbacks)
+        task = TrainingTask(network, checkpoint, split, read_settings(params))
+        return Training(task, callbacks)
 
     return make
 

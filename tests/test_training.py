@@ -3,6 +3,7 @@
 
 import re
 from itertools import chain
+from unittest import mock
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ from fashioncnn._training.callbacks import Callbacks
 from fashioncnn._training.feed import ImageFeed
 from fashioncnn._training.loop import Training
 from fashioncnn._training.progress import ProgressBar
-from fashioncnn._training.settings import Settings
+from fashioncnn._training.settings import Settings, TrainingTask
 
 
 @pytest.mark.parametrize("label_smoothing", [0, 0.1])
@@ -125,7 +126,8 @@ def test_training_is_a_loop_of_keras_steps(
     start = new_checkpoint(architecture, 0)
     split = TrainingSplit(LabelledImages(pixels, codes, weights), rows, None)
     compilation = Compilation(optimizer, 0.01, weight_decay, "categorical_crossentropy")
-    training = Training(Network(architecture, None, compilation), start, split, settings, ())
+    network = Network(architecture, None, compilation)
+    training = Training(TrainingTask(network, start, split, settings), ())
     training.run()
     trained = training.result
 
@@ -232,26 +234,21 @@ def test_calls_last_half_a_second_at_most(monkeypatch):
     now, calls = [0.0], []
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
 
-    def call_steps(rows, step, loss, n_correct):  # 0.02 s a step
+    def take(rows, step, loss, n_correct):  # 0.02 s a step
         calls.append((step, len(rows)))
         now[0] += 0.02 * len(rows) / 8
         return loss + len(rows), n_correct
 
     n_rows = 8 * 100 + 3
     architecture = build_architecture(FashionCNNClassifier().get_params(), (6, 6, 1), 3)
-    start = new_checkpoint(architecture, 0)._replace(n_steps=7)
-    training = Training(
-        Network(architecture, None, None),
-        start,
-        TrainingSplit(None, np.arange(n_rows), None),
-        SETTINGS,
-        (),
-    )
+    start = new_checkpoint(architecture, 0)
+    split = TrainingSplit(None, np.arange(n_rows), None)
+    training = Training(TrainingTask(Network(architecture, None, None), start, split, SETTINGS), ())
     training.epoch = 1
     training._callbacks = Callbacks()
-    monkeypatch.setattr(training, "_call_steps", call_steps)
+    training._steps = mock.Mock(take=take)
     metrics = training._take_steps(ProgressBar(0, 1, 1, 101))
-    assert training._n_steps == 7 + 101
+    assert training._n_steps == 101
     assert metrics == {"accuracy": 0, "loss": 1}
     starts, lengths = zip(*calls, strict=True)
     assert sum(lengths) == n_rows

@@ -509,7 +509,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         from fashioncnn._tensorflow.backend import call_in_eager_mode
         from fashioncnn._training.callbacks import copy_callbacks
         from fashioncnn._training.loop import Training
-        from fashioncnn._training.settings import read_settings
+        from fashioncnn._training.settings import TrainingTask, read_settings
 
         # Only now: in a forked process, a model that a callback has would hang.
         callbacks = (
@@ -522,7 +522,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
         )
         network = Network(architecture, scaling, compilation)
-        training = Training(network, checkpoint, split, settings, callbacks)
+        training = Training(TrainingTask(network, checkpoint, split, settings), callbacks)
         try:
             call_in_eager_mode(training.run)
             self._assign(checked, data, training)
@@ -552,7 +552,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _assign(self, checked: Self, data: TrainingData, training: "Training") -> None:
         """Set the fitted attributes, all at once."""
-        checkpoint = training.result
+        network, checkpoint = training.task.network, training.result
         assert checkpoint is not None
         found = ("n_features_in_", "feature_names_in_")  # the second where X has names
         attributes = {
@@ -563,13 +563,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             attributes["callbacks_"] = training.callbacks
         attributes.update(
             classes_=data.classes,
-            image_shape_=training.network.architecture.image_shape,
+            image_shape_=network.architecture.image_shape,
             history_={name: list(values) for name, values in checkpoint.history.items()},
             n_iter_=checkpoint.n_epochs,
             best_epoch_=checkpoint.best_epoch,
-            precision_=training.settings.precision,
+            precision_=training.task.settings.precision,
             _network=FittedNetwork(
-                **vars(training.network), pixel_range=data.pixel_range, checkpoint=checkpoint
+                **vars(network), pixel_range=data.pixel_range, checkpoint=checkpoint
             ),
         )
         self.__dict__ = attributes  # in one step, which nothing can interrupt

@@ -16,19 +16,15 @@ from fashioncnn._network.checkpoint import (
     append_history,
     empty_history,
 )
-from fashioncnn._network.data import TrainingSplit, network_dtype
-from fashioncnn._network.fitted import Network
-from fashioncnn._network.optimizers import OPTIMIZERS
-from fashioncnn._network.scaling import scaling_arrays
-from fashioncnn._tensorflow.backend import Function, Tensor, call_concrete_function, tf
+from fashioncnn._network.data import network_dtype
 from fashioncnn._tensorflow.prediction import Predictor
 from fashioncnn._tensorflow.program import program_for
-from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, partial_batch_size
+from fashioncnn._tensorflow.steps import TrainingVariables
 from fashioncnn._training.callbacks import Callbacks, new_callbacks
+from fashioncnn._training.compiled_steps import CompiledSteps
 from fashioncnn._training.evaluation import Evaluation, evaluate
-from fashioncnn._training.feed import ImageFeed
 from fashioncnn._training.progress import OptimizerProgress, ProgressBar
-from fashioncnn._training.settings import Settings
+from fashioncnn._training.settings import TrainingTask
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
 
@@ -42,14 +38,8 @@ class Training:
 
     Parameters
     ----------
-    network : Network
-        What to train.
-    checkpoint : Checkpoint
-        Initial weights, or what an earlier training left.
-    split : TrainingSplit
-        The images to train on, and those to evaluate on after each epoch.
-    settings : Settings
-        How to train.
+    task : TrainingTask
+        What to train, and how.
     callbacks : sequence of keras.callbacks.Callback
         They get a model of their own.
 
@@ -66,42 +56,28 @@ class Training:
 
     # Only within ``with training:``.
     _callbacks: Callbacks
-    _function: Function
     _variables: TrainingVariables
-    _handles: list[Tensor]
-    _feed: ImageFeed
-    _constants: dict[str, Tensor]
+    _steps: CompiledSteps
     _resources: ExitStack
 
-    def __init__(
-        self,
-        network: Network,
-        checkpoint: Checkpoint,
-        split: TrainingSplit,
-        settings: Settings,
-        callbacks: Sequence[Any],
-    ) -> None:
-        self.network = network
-        self._update_rule = OPTIMIZERS[settings.optimizer].update_rule
-        self._before = checkpoint.with_update_rule(self._update_rule)
-        self._split = split
-        self.settings = settings
+    def __init__(self, task: TrainingTask, callbacks: Sequence[Any]) -> None:
+        before = task.checkpoint.with_update_rule(task.update_rule)
+        self.task = task._replace(checkpoint=before)
         self.callbacks = callbacks
-        self._program = program_for(network.architecture)
-        self._steps_per_epoch = math.ceil(len(split.rows) / settings.batch_size)
+        self._program = program_for(task.network.architecture)
         self._optimizer = OptimizerProgress(
-            settings.learning_rate_schedule,
-            settings.learning_rate,
-            settings.epochs * self._steps_per_epoch,
-            self._before.iterations,
+            task.settings.learning_rate_schedule,
+            task.settings.learning_rate,
+            task.settings.epochs * task.steps_per_epoch,
+            before.iterations,
         )
         self.result: Checkpoint | None = None
         self.epoch = 0
         self._history = empty_history()  # of this training
         self._loss_at_start = math.nan
         self._best_epoch = 0
-        self._best = self._before
-        self._n_steps = self._before.n_steps
+        self._best = before
+        self._n_steps = 0  # of this training
         self._must_stop = False
 
     def run(self) -> None:
@@ -119,9 +95,9 @@ class Training:
 
     def __enter__(self) -> Self:
         with ExitStack() as resources:
-            self._callbacks = new_callbacks(self.callbacks, self.network)
+            self._callbacks = new_callbacks(self.callbacks, self.task.network)
             resources.callback(self._callbacks.close)
-            lent = resources.enter_context(self._program.training_variables(self._update_rule))
+            lent = resources.enter_context(self._program.training_variables(self.task.update_rule))
             self._begin(lent)
             self._resources = resources.pop_all()
         return self
@@ -131,26 +107,26 @@ class Training:
 
     def _begin(self, lent: TrainingVariables) -> None:
         """Start from the checkpoint, on the variables of the callbacks' model or on lent ones."""
-        dtype = network_dtype(self._split.images.pixels.dtype).name
-        self._function = self._program.training_function(
-            self._update_rule, lent, dtype, self.settings.precision
+        task, before = self.task, self.task.checkpoint
+        dtype = network_dtype(task.split.images.pixels.dtype).name
+        function = self._program.training_function(
+            task.update_rule, lent, dtype, task.settings.precision
         )
         self._variables = self._callbacks.variables or lent
-        self._variables.assign(self._before.weights, self._before.slots)
-        self._handles = self._variables.handles()
-        self._feed = ImageFeed(self._split.images)
-        self._constants = self._constant_inputs()
-        if self.settings.early_stopping and self._before.n_epochs:
+        self._variables.assign(before.weights, before.slots)
+        self._steps = CompiledSteps(task, function, self._variables, self._optimizer)
+        if task.settings.early_stopping and before.n_epochs:
             self._loss_at_start = self._evaluate().means()["loss"]
         params = {
-            "verbose": self.settings.verbose,
-            "epochs": self.settings.epochs,
-            "steps": self._steps_per_epoch,
+            "verbose": task.settings.verbose,
+            "epochs": task.settings.epochs,
+            "steps": task.steps_per_epoch,
         }
         self._callbacks.begin(params, self._optimizer)
         self.epoch = self._best_epoch = self._callbacks.first_epoch
         self._history = empty_history(self.epoch)
-        self._best = self._before._replace(n_steps=self._n_steps_before(self.epoch))
+        self._n_steps = self.epoch * task.steps_per_epoch
+        self._best = before._replace(n_steps=before.n_steps + self._n_steps)
 
     def resume(self, state: ResumableState) -> None:
         """Go on from where the same training stood, instead of from its begin."""
@@ -184,18 +160,18 @@ class Training:
     @property
     def goes_on(self) -> bool:
         """Whether there is another epoch to run."""
-        return self.epoch < self.settings.epochs and not self._must_stop
+        return self.epoch < self.task.settings.epochs and not self._must_stop
 
     def run_epoch(self) -> None:
         """Take the steps of the next epoch, validate, and note what came of it."""
-        callbacks, settings = self._callbacks, self.settings
+        callbacks, settings = self._callbacks, self.task.settings
         self.epoch += 1
         callbacks.call("on_epoch_begin", self.epoch - 1, {})
         verbose = 0 if callbacks.show_progress else settings.verbose
-        bar = ProgressBar(verbose, self.epoch, settings.epochs, self._steps_per_epoch)
+        bar = ProgressBar(verbose, self.epoch, settings.epochs, self.task.steps_per_epoch)
         metrics = self._take_steps(bar)
         self._refuse_non_finite("training loss", metrics["loss"])
-        if self._split.validation is not None:
+        if self.task.split.validation is not None:
             metrics |= self._validate()
             self._refuse_non_finite("validation loss", metrics["val_loss"])
         bar.finish(metrics)
@@ -215,16 +191,17 @@ class Training:
 
         The order of rows is decided by the number of the epoch since the initial weights.
         """
-        number = self._before.n_epochs + self.epoch - 1
-        random = np.random.default_rng((self._before.seeds.order, number))
-        order, batch_size = random.permutation(self._split.rows), self.settings.batch_size
+        before, batch_size = self.task.checkpoint, self.task.settings.batch_size
+        random = np.random.default_rng((before.seeds.order, before.n_epochs + self.epoch - 1))
+        order = random.permutation(self.task.split.rows)
+        first_step = (self.epoch - 1) * self.task.steps_per_epoch
         steps_per_call, n_done, loss, n_correct = 1, 0, 0.0, 0
         while n_done < len(order):
             step = n_done // batch_size
             self._callbacks.begin_batch(step)
             rows = order[n_done : n_done + steps_per_call * batch_size]
             started = time.perf_counter()
-            loss, n_correct = self._call_steps(rows, step, loss, n_correct)
+            loss, n_correct = self._steps.take(rows, first_step + step, loss, n_correct)
             seconds = max(time.perf_counter() - started, 1e-6)
             if not self._callbacks.has_batch_hooks:
                 limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
@@ -235,59 +212,12 @@ class Training:
             if self._callbacks.stop_training or not math.isfinite(loss):
                 break
             bar.update(math.ceil(n_done / batch_size), metrics)
-        self._n_steps = self._n_steps_before(self.epoch - 1) + math.ceil(n_done / batch_size)
+        self._n_steps = first_step + math.ceil(n_done / batch_size)
         return metrics
-
-    def _call_steps(
-        self, rows: np.ndarray, step: int, loss: float, n_correct: int
-    ) -> tuple[float, int]:
-        """Take the steps of some rows, the first of which has a number within the epoch.
-
-        Return the sums of the epoch so far: of weight times loss, and of rows classified right.
-        """
-        (pixels, codes, row_weights), positions = self._feed.take(rows)
-        first = (self.epoch - 1) * self._steps_per_epoch + step
-        n_steps = math.ceil(len(rows) / self.settings.batch_size)
-        rates = self._optimizer.rates(first + np.arange(n_steps))
-        inputs = StepInputs(
-            pixels=pixels,
-            codes=codes,
-            row_weights=row_weights,
-            rows=tf.constant(positions, tf.int32),
-            learning_rates=tf.constant(rates, tf.float32),
-            dropout_step=tf.constant(self._before.n_steps + first, tf.int32),
-            optimizer_step=tf.constant(self._optimizer.iterations, tf.int32),
-            loss=tf.constant(loss, tf.float64),
-            n_correct=tf.constant(n_correct, tf.int32),
-            **self._constants,
-        )
-        sums = call_concrete_function(self._function, *self._handles, *inputs)
-        self._optimizer.count(rates)
-        return float(sums[0]), int(sums[1])
-
-    def _constant_inputs(self) -> dict[str, Tensor]:
-        """Return those of `StepInputs` that stay the same from call to call."""
-        batch_size = self.settings.batch_size
-        n_channels = self.network.architecture.image_shape[-1]
-        scale, offset = scaling_arrays(self.network.scaling, n_channels)
-        values = {
-            "batch_size": batch_size,
-            "partial_size": partial_batch_size(len(self._split.rows) % batch_size, batch_size),
-            "scale": scale,
-            "offset": offset,
-            "label_smoothing": self.settings.label_smoothing,
-            "weight_decay": self.settings.weight_decay,
-            "dropout_seed": self._before.seeds.dropout,
-        }
-        return {name: tf.constant(value) for name, value in values.items()}
-
-    def _n_steps_before(self, epoch: int) -> int:
-        """Return how many steps since the initial weights come before an epoch, counted from 0."""
-        return self._before.n_steps + epoch * self._steps_per_epoch
 
     def _validate(self) -> dict[str, float]:
         """Evaluate the weights; callbacks that want batches hear of them afterwards."""
-        callbacks, batch_size = self._callbacks, self.settings.batch_size
+        callbacks, batch_size = self._callbacks, self.task.settings.batch_size
         callbacks.call("on_test_begin", {})
         evaluation = self._evaluate()
         if callbacks.has_test_batch_hooks:
@@ -300,27 +230,28 @@ class Training:
         return {f"val_{name}": value for name, value in means.items()}
 
     def _evaluate(self) -> Evaluation:
-        images = self._split.validation
+        images = self.task.split.validation
         assert images is not None
         weights = self._variables.weights_as_numpy()
-        predictor = Predictor(self._program, weights, self.network.scaling)
-        return evaluate(predictor.logits(images.pixels), images, self.settings.label_smoothing)
+        predictor = Predictor(self._program, weights, self.task.network.scaling)
+        return evaluate(predictor.logits(images.pixels), images, self.task.settings.label_smoothing)
 
     def _note(self, metrics: History) -> None:
         """Note the metrics of an epoch, the weights if they are the best, and whether to stop."""
         self._history = append_history(self._history, metrics)
-        stopping, self._best_epoch = self.settings.early_stopping, self.epoch
+        stopping, self._best_epoch = self.task.settings.early_stopping, self.epoch
         if stopping:
             losses = [self._loss_at_start, *self._history.get("val_loss", [])]
             self._best_epoch = best_epoch(losses, stopping.tol)
         if self._best_epoch == self.epoch:
             self._best = self._checkpoint()
-        self._best = self._best._replace(n_steps=self._n_steps)
+        n_steps = self.task.checkpoint.n_steps + self._n_steps
+        self._best = self._best._replace(n_steps=n_steps)
         self.result = self._result()
         self._must_stop = self._callbacks.stop_training or self._has_stopped_improving()
 
     def _has_stopped_improving(self) -> bool:
-        stopping = self.settings.early_stopping
+        stopping = self.task.settings.early_stopping
         return stopping is not None and self.epoch - self._best_epoch >= stopping.n_iter_no_change
 
     def _checkpoint(self) -> Checkpoint:
@@ -328,13 +259,13 @@ class Training:
         weights = self._variables.weights_as_numpy()
         largest = np.max([(value.max(), -value.min()) for value in weights.values()])
         self._refuse_non_finite("largest weight", float(largest))
-        slots = self._variables.slots_as_numpy() if self.settings.keep_slots else None
+        slots = self._variables.slots_as_numpy() if self.task.settings.keep_slots else None
         return self._best._replace(
             weights=weights, slots=slots, iterations=self._optimizer.iterations
         )
 
     def _result(self) -> Checkpoint:
-        before, best = self._before, self._best_epoch
+        before, best = self.task.checkpoint, self._best_epoch
         return self._best._replace(
             history=append_history(before.history, self._history),
             best_epoch=before.n_epochs + best if best else before.best_epoch,
@@ -342,7 +273,7 @@ class Training:
 
     def _refuse_non_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):
-            progress, settings = self._optimizer, self.settings
+            progress, settings = self._optimizer, self.task.settings
             rate = progress.peak if progress.chosen_rate is None else progress.chosen_rate
             raise ValueError(
                 f"Training diverged: the {what} is {value} in epoch {self.epoch} of "

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The parameters of the estimator that the training loop needs."""
+"""What the training loop is given: what to train, and how."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from fashioncnn._network.checkpoint import Checkpoint
+from fashioncnn._network.data import TrainingSplit
+from fashioncnn._network.fitted import Network
 from fashioncnn._network.optimizers import OPTIMIZERS
 from fashioncnn._tensorflow.precision import training_precision
 
@@ -18,7 +22,7 @@ class EarlyStopping(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """How to train."""
+    """How to train, by the parameters of the estimator."""
 
     optimizer: str
     learning_rate: float
@@ -35,6 +39,25 @@ class Settings(NamedTuple):
     def of_partial_fit(self) -> "Settings":
         """Return the same for one pass at a constant rate, from which training will go on."""
         return self._replace(epochs=1, learning_rate_schedule="constant", keep_slots=True)
+
+
+class TrainingTask(NamedTuple):
+    """What to train, and how."""
+
+    network: Network
+    checkpoint: Checkpoint  # initial weights, or what an earlier training left
+    split: TrainingSplit
+    settings: Settings
+
+    @property
+    def update_rule(self) -> str:
+        """The update rule of the optimizer."""
+        return OPTIMIZERS[self.settings.optimizer].update_rule
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches in an epoch."""
+        return math.ceil(len(self.split.rows) / self.settings.batch_size)
 
 
 def read_settings(params: Mapping[str, Any]) -> Settings:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The compiled steps of one training, with its images, variables and settings."""
+
+import math
+
+import numpy as np
+
+from fashioncnn._network.scaling import scaling_arrays
+from fashioncnn._tensorflow.backend import Function, Tensor, call_concrete_function, tf
+from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, partial_batch_size
+from fashioncnn._training.feed import ImageFeed
+from fashioncnn._training.progress import OptimizerProgress
+from fashioncnn._training.settings import TrainingTask
+
+
+class CompiledSteps:
+    """Takes the steps of one training.
+
+    Parameters
+    ----------
+    task : TrainingTask
+        What is trained, and how.
+    function : concrete function
+        See `trace_training`.
+    variables : TrainingVariables
+        What the steps change.
+    progress : OptimizerProgress
+        Knows the learning rates, and counts the steps.
+    """
+
+    def __init__(
+        self,
+        task: TrainingTask,
+        function: Function,
+        variables: TrainingVariables,
+        progress: OptimizerProgress,
+    ) -> None:
+        self._function = function
+        self._handles = variables.handles()
+        self._progress = progress
+        self._feed = ImageFeed(task.split.images)
+        self._batch_size = task.settings.batch_size
+        self._n_steps_before = task.checkpoint.n_steps
+        self._constants = _constant_inputs(task)
+
+    def take(
+        self, rows: np.ndarray, first_step: int, loss: float, n_correct: int
+    ) -> tuple[float, int]:
+        """Take a step for each batch of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            The rows of the batches, one batch after the other.
+        first_step : int
+            The number of the first step in this training, counted from 0.
+        loss, n_correct : float, int
+            The sums over the steps of the epoch before: of weight times loss, and of rows that were
+            classified right.
+
+        Returns
+        -------
+        loss, n_correct : float, int
+            The sums with those of these steps added.
+        """
+        (pixels, codes, row_weights), positions = self._feed.take(rows)
+        n_steps = math.ceil(len(rows) / self._batch_size)
+        rates = self._progress.rates(first_step + np.arange(n_steps))
+        inputs = StepInputs(
+            pixels=pixels,
+            codes=codes,
+            row_weights=row_weights,
+            rows=tf.constant(positions, tf.int32),
+            learning_rates=tf.constant(rates, tf.float32),
+            dropout_step=tf.constant(self._n_steps_before + first_step, tf.int32),
+            optimizer_step=tf.constant(self._progress.iterations, tf.int32),
+            loss=tf.constant(loss, tf.float64),
+            n_correct=tf.constant(n_correct, tf.int32),
+            **self._constants,
+        )
+        sums = call_concrete_function(self._function, *self._handles, *inputs)
+        self._progress.count(rates)
+        return float(sums[0]), int(sums[1])
+
+
+def _constant_inputs(task: TrainingTask) -> dict[str, Tensor]:
+    """Return those of `StepInputs` that stay the same from call to call."""
+    settings, n_rows = task.settings, len(task.split.rows)
+    n_channels = task.network.architecture.image_shape[-1]
+    scale, offset = scaling_arrays(task.network.scaling, n_channels)
+    partial_size = partial_batch_size(n_rows % settings.batch_size, settings.batch_size)
+    return {
+        "batch_size": tf.constant(settings.batch_size, tf.int32),
+        "partial_size": tf.constant(partial_size, tf.int32),
+        "scale": tf.constant(scale),
+        "offset": tf.constant(offset),
+        "label_smoothing": tf.constant(settings.label_smoothing, tf.float32),
+        "weight_decay": tf.constant(settings.weight_decay, tf.float32),
+        "dropout_seed": tf.constant(task.checkpoint.seeds.dropout, tf.int32),
+    }
