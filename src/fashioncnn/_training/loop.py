@@ -81,7 +81,7 @@ class Training:
         self._must_stop = False
 
     def run(self) -> None:
-        """Train from begin to end.
+        """Train until the last epoch, or until training is to stop.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Training:
         self._best = before._replace(n_steps=before.n_steps + self._n_steps)
 
     def resume(self, state: ResumableState) -> None:
-        """Go on from where the same training stood, instead of from its begin."""
+        """Go on from where the same training stood, instead of from its checkpoint."""
         self._variables.assign(state.weights, state.slots)
         self._optimizer.iterations = state.iterations
         self._optimizer.learning_rate = state.learning_rate
