@@ -705,7 +705,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         return keras_model_for(self._network)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out `callbacks_`, which may hold files and whatever else can't be copied."""
+        """Leave out `callbacks_`, which may hold files and other things that can't be copied."""
         state = super().__getstate__()
         return {name: value for name, value in state.items() if name != "callbacks_"}
 

@@ -66,7 +66,7 @@ class Number(Interval):
 
 
 class Names(StrOptions):
-    """A constraint to a set of names, with a hint for those who pass what bears the name."""
+    """A constraint to a set of names, with a hint about what to pass instead of an object."""
 
     def __init__(self, names: set[str], hint: str) -> None:
         super().__init__(names)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""TensorFlow and Keras as this library needs them, whatever their user has set.
+"""TensorFlow and Keras as this library needs them, independent of the user's settings.
 
 Other modules take both from here, so that Keras' backend is checked before either is imported.
 """

@@ -52,7 +52,7 @@ def _has_bfloat16() -> bool:
 
 
 def _is_capable() -> bool:
-    """Say whether the processor computes in bfloat16, whatever the user has set."""
+    """Say whether the processor computes in bfloat16, if no setting forbids it."""
     return not _CPU_FEATURES.isdisjoint(_cpu_flags())
 
 

@@ -67,7 +67,7 @@ class Program:
     def training_variables(self, update_rule: str) -> Iterator[TrainingVariables]:
         """Lend the variables for one training; another at the same time gets its own.
 
-        They hold whatever the training before has left.
+        They hold the values that the training before has left.
         """
         key = self.architecture, update_rule
         with _idle_lock.mutex:

@@ -233,7 +233,7 @@ def _restored_epoch(model: keras.Model) -> int:
 
 
 def _build_model(network: Network) -> tuple[keras.Model, TrainingVariables]:
-    """Build the model with all that Keras would make of it in its first step of training."""
+    """Build the model, its optimizer and metrics, as Keras does in the first step of training."""
     model = build_compiled_network(network)
     model.optimizer.build(model.trainable_variables)
     probabilities = tf.one_hot([0], network.architecture.n_classes)
