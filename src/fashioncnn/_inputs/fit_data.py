@@ -21,10 +21,10 @@ from fashioncnn._inputs.labels import (
 from fashioncnn._inputs.nested import parse_image_shape
 from fashioncnn._inputs.split import split_rows
 from fashioncnn._inputs.weights import (
+    absolute_product,
     class_weights,
-    combine_unscaled_weights,
-    combine_weights,
     refuse_balanced,
+    relative_product,
     sample_weights,
     scale_to_mean_one,
 )
@@ -97,7 +97,7 @@ def check_fit_input(
         classes = previous.classes
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = sample_weights(training.sample_weight, pixels)
-    images = LabelledImages(pixels, codes, combine_weights(weights, weight_of_class[codes]))
+    images = LabelledImages(pixels, codes, relative_product(weights, weight_of_class[codes]))
     data = TrainingData(images, source_dtype, values, classes, None)
     return data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
 
@@ -120,9 +120,7 @@ def check_partial_fit_input(
     codes = encode_known_labels(y, classes)
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = sample_weights(training.sample_weight, pixels)
-    images = LabelledImages(
-        pixels, codes, combine_unscaled_weights(weights, weight_of_class[codes])
-    )
+    images = LabelledImages(pixels, codes, absolute_product(weights, weight_of_class[codes]))
     return TrainingData(images, source_dtype, values, classes, None)
 
 
@@ -186,7 +184,7 @@ def _check_validation(
             f"X_val and y_val have inconsistent numbers of samples: {len(pixels)} and {len(codes)}."
         )
     weights = sample_weights(sample_weight, pixels, "sample_weight_val")
-    return LabelledImages(pixels, codes, combine_weights(weights, weight_of_class[codes]))
+    return LabelledImages(pixels, codes, relative_product(weights, weight_of_class[codes]))
 
 
 def split_data(data: TrainingData, validation_fraction: float | None, seed: int) -> TrainingSplit:
