@@ -63,7 +63,7 @@ class OnlyArray:
 
 ONE_HOT = r"<y> should be a 1d array, got an array of shape \(90, 3\).*<y>\.argmax\(axis=1\)"
 SCALAR = r"<y> should be a 1d array, got an array of shape \(\) instead"
-NO_ARRAY = "<y> must be an array of labels; got {}. Collect its elements into one NumPy array"
+NO_ARRAY = r"<y> must be an array of labels; got {}. Pass a list or an array: list\(<y>\) collects"
 MIXED = "Unknown label type.*in <y> must be all strings or all numbers. Got .* row 0 and {} in row"
 UNKNOWN = "Unknown label type: unknown. The labels in <y> must be .* Got {} in row 0"
 BYTES = "labels represented as bytes is not supported in <y>. Convert the labels to a string or"

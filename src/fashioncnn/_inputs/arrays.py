@@ -78,8 +78,8 @@ def _check_is_array_like(value: Any, name: str, what: str) -> None:
         raise TypeError(SPARSE.format(name))
     if not isinstance(value, Sequence) and not _has_array_attribute(kind):
         raise TypeError(
-            f"{name} must be {what}; got {kind.__name__}. Collect its elements into one NumPy "
-            "array."
+            f"{name} must be {what}; got {kind.__name__}. Pass a list or an array: list({name}) "
+            "collects a generator; collect a data set's images and labels into one array each."
         )
 
 

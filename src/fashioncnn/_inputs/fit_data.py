@@ -28,6 +28,7 @@ from fashioncnn._inputs.weights import (
     sample_weights,
     scale_to_mean_one,
 )
+from fashioncnn._messages import TRAIN_ANEW
 from fashioncnn._network.data import (
     ImageSelection,
     ImageShape,
@@ -150,7 +151,7 @@ def _check_images_and_labels(
         if image_shape not in (None, previous.image_shape):
             raise ValueError(
                 f"image_shape={estimator.image_shape}, but training goes on with images of shape "
-                f"{previous.image_shape}. Set it back, or fit with warm_start=False."
+                f"{previous.image_shape}. Set it back. {TRAIN_ANEW}"
             )
         image_shape = previous.image_shape
     pixels, y, source_dtype = check_training_images(

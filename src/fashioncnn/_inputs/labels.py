@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from fashioncnn._inputs.arrays import kinds_of, missing_as_nan, to_array
-from fashioncnn._messages import shortened
+from fashioncnn._messages import TRAIN_ANEW, shortened
 
 # By the kind of dtype. All other kinds are numbers.
 _KIND_NAMES = {"O": "string", "U": "string", "M": "date", "m": "duration"}
@@ -205,7 +205,7 @@ def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the previous call "
             f"to fit. Previously got {shortened(labels_to_list(before))}, `y` has "
-            f"{shortened(labels_to_list(classes))}. Pass warm_start=False to train a new network."
+            f"{shortened(labels_to_list(classes))}. {TRAIN_ANEW}"
         )
 
 
