@@ -154,6 +154,24 @@ def test_what_does_not_go_on_is_refused_and_changes_nothing(images, small, param
     assert all(vars(clf)[name] is value for name, value in attributes.items())
 
 
+def test_the_remedies_of_what_does_not_go_on_do(images, small):
+    X, y = images
+    clf = small(epochs=1, warm_start=True).fit(X, y)
+    anew = r"call set_params\(warm_start=False\) before fit, or partial_fit of a clone\.$"
+    numbers = np.arange(90) % 3
+    with pytest.raises(ValueError, match=anew):
+        clf.fit(X, numbers)
+    for change in ({"dense_units": 5}, {"image_shape": (4, 9)}):
+        changed = clone(clf).fit(X, y).set_params(**change)
+        for call in (changed.fit, changed.partial_fit):
+            with pytest.raises(ValueError, match="[Ss]et (it|them) back. To train .*" + anew):
+                call(X, y)
+    with pytest.raises(ValueError, match=r"Take a new classifier, as sklearn\.base\.clone"):
+        clf.partial_fit(X, numbers)
+    assert clone(clf).partial_fit(X, numbers, classes=[0, 1, 2]).classes_.tolist() == [0, 1, 2]
+    assert clf.set_params(warm_start=False).fit(X, numbers).classes_.tolist() == [0, 1, 2]
+
+
 def test_pixels_on_another_scale_are_told(images, small):
     X, y = images
     clf = small(epochs=1, warm_start=True).fit(X, y)
@@ -277,7 +295,7 @@ def test_early_stopping_hides_partial_fit(images, small):
             "classes must be a sequence of labels.*Got set of 0",
             id="a set of classes",  # whose text is another in each process
         ),
-        ({}, {"classes": ["up", None]}, "labels in classes must be all strings or all numbers"),
+        ({}, {"classes": ["up", None]}, "Input classes contains NaN: row 1 is None"),
         ({}, {"classes": [0.0, np.nan]}, "Input classes contains NaN"),
         ({}, {"classes": CLASSES, "y": np.arange(90)}, r"26, \.\.\. and 70 more\]"),
         ({"class_weight": "balanced"}, {"classes": CLASSES}, "class_weight='balanced' needs all"),

@@ -141,7 +141,7 @@ INFINITE = r"Input <X> contains infinity or a value too large for dtype\('float"
 NO_NUMBERS = r"<X> has dtype .*; pass an array of numbers"
 TEXTS = "<X> has values of type {}; pass an array of numbers. Convert texts by astype"
 COLUMN = r"<X> has columns that are no numbers: \[\('pixel7', .*{}.*\)\]\. Convert or drop them"
-NO_ARRAY = "<X> must be an array of images; got {}. Collect its elements into one NumPy array"
+NO_ARRAY = r"<X> must be an array of images; got {}. Pass a list or an array: list\(<X>\) collects"
 UNCONVERTED = "must be an array of images; got {}, which does not become a NumPy array: .*{}"
 DETACH = r"Pass <X>.*\.detach\(\)\.cpu\(\)\.numpy\(\)"
 SIZES = r"All images in <X> must have the same size; got sizes \[\(4, 6\), \(6, 6\)\]. Resize them"
@@ -583,6 +583,30 @@ def test_images_are_converted_once(images, fitted, method):
     with pytest.warns(PixelRangeWarning) as caught:
         CALLS[method](fitted, X / np.float32(255), y)
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda X: [X[0], np.stack([X[0]] * 3, axis=-1)], r"got sizes \[\(6, 6\), \(6, 6, 3\)\]"),
+        (lambda X: X[:, np.newaxis], r"Use np\.moveaxis\(X, 1, -1\)\.$"),
+    ],
+    ids=["grey and colour", "channels first"],
+)
+def test_what_is_refused_where_the_shape_is_fixed(images, refused, make, message):
+    X, y = images
+    bad = make(X)
+    refused(lambda clf: clf.predict(bad), ValueError, message, ["fitted"])
+    refused(lambda clf: clf.partial_fit(bad, y[: len(bad)]), ValueError, message, ["fitted"])
+
+
+def test_a_new_fit_may_take_images_that_look_channels_first(images, small):
+    X, y = images
+    clf = small(epochs=1, kernel_size=1, pool_size=1)
+    with pytest.raises(ValueError, match=r"1, -1\), or say image_shape=\(1, 6, 6\) if that is"):
+        clf.fit(X[:, np.newaxis], y)
+    clf.set_params(image_shape=(1, 6, 6))
+    assert clf.fit(X[:, np.newaxis], y).image_shape_ == (1, 6, 6)
 
 
 def test_no_memory_is_no_bad_input(fitted):

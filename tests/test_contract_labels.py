@@ -61,13 +61,15 @@ class OnlyArray:
         return self.array
 
 
-ONE_HOT = r"<y> should be a 1d array, got an array of shape \(90, 3\).*<y>\.argmax\(axis=1\)"
+ONE_HOT = r"<y> should be a 1d array, got an array of shape \(90, 3\).*<y>\)\.argmax\(axis=1\)"
 SCALAR = r"<y> should be a 1d array, got an array of shape \(\) instead"
-NO_ARRAY = "<y> must be an array of labels; got {}. Collect its elements into one NumPy array"
-MIXED = "Unknown label type.*in <y> must be all strings or all numbers. Got .* row 0 and {} in row"
+NO_ARRAY = r"<y> must be an array of labels; got {}. Pass a list or an array: list\(<y>\) collects"
+MIXED = "Unknown label type.*in <y> must be all strings, all numbers .*Got .* row 0 and {} in row"
+MISSING = "Unknown label type: unknown. Input <y> contains NaN: row {} is None, a missing label"
 UNKNOWN = "Unknown label type: unknown. The labels in <y> must be .* Got {} in row 0"
 BYTES = "labels represented as bytes is not supported in <y>. Convert the labels to a string or"
 NAN = "Input .*contains NaN"
+CONTINUOUS = "Unknown label type: continuous. The numbers in <y> must be integers"
 
 # The shape and kind of y, which are the same complaint wherever labels go in.
 REFUSED = [
@@ -79,7 +81,9 @@ REFUSED = [
     ("one-hot pyarrow", lambda y: pa.Table.from_pandas(pd.DataFrame(one_hot(y))), ValueError,
      ONE_HOT),
     ("one-hot array-like", lambda y: OnlyArray(one_hot(y)), ValueError, ONE_HOT),
-    ("list of tuples", lambda y: [(0, 1, 1)] * 90, ValueError, ONE_HOT),
+    ("list of tuples", lambda y: [(0, 1, 1)] * 90, ValueError,
+     r"<y> should be a 1d array.*\(90, 3\) instead\. Pass one label per image\.$"),
+    ("one row", lambda y: y[np.newaxis], ValueError, r"shape \(1, 90\).* pass np\.ravel\(<y>\)"),
     ("3-D", lambda y: np.zeros((90, 1, 1)), ValueError,
      r"<y> should be a 1d array, got an array of shape \(90, 1, 1\) instead\.$"),
     ("0-D", lambda y: np.array(1), ValueError, SCALAR),
@@ -90,6 +94,8 @@ REFUSED = [
     ("generator", lambda y: (label for label in y), TypeError, NO_ARRAY.format("generator")),
     ("rows of two lengths", lambda y: [[1], [1, 2]] * 45, ValueError, "inhomogeneous"),
     ("NaN", lambda y: np.where(y == "up", np.nan, 1), ValueError, NAN),
+    ("continuous", lambda y: np.linspace(0, 1, 90), ValueError, CONTINUOUS),
+    ("beyond 64 bits", lambda y: codes(y) * 1e300, ValueError, CONTINUOUS),
     ("inf", lambda y: np.where(y == "up", np.inf, 1), ValueError, "Input <y> contains infinity"),
     ("NaN among texts", lambda y: with_label(y, np.nan), ValueError, NAN),
     ("NaN in a list of texts", lambda y: [*y[1:], np.nan], ValueError, NAN),
@@ -101,10 +107,10 @@ REFUSED = [
     ("NaT", lambda y: np.array(["2020", "NaT"] * 45, "M8[D]"), ValueError,
      "Input <y> contains NaN: row 1 is NaT"),
     ("masked", lambda y: np.ma.masked_equal(codes(y), 0), ValueError, "<y> has masked values"),
-    ("None inside", lambda y: with_label(y, None), ValueError, MIXED.format("None")),
-    ("None among numbers", lambda y: [1, None] * 45, ValueError, MIXED.format("None")),
-    ("null of polars", lambda y: pl.Series([*y[1:], None]), ValueError, MIXED.format("None")),
-    ("null of pyarrow", lambda y: pa.array([*y[1:], None]), ValueError, MIXED.format("None")),
+    ("None inside", lambda y: with_label(y, None), ValueError, MISSING.format(40)),
+    ("None among numbers", lambda y: [1, None] * 45, ValueError, MISSING.format(1)),
+    ("null of polars", lambda y: pl.Series([*y[1:], None]), ValueError, MISSING.format(89)),
+    ("null of pyarrow", lambda y: pa.array([*y[1:], None]), ValueError, MISSING.format(89)),
     ("mixed", lambda y: with_label(y, 5), ValueError, MIXED.format("5")),
     ("mixed list", lambda y: [*y[1:], 5], ValueError, MIXED.format("5")),
     ("objects", lambda y: np.array([{}] * 90), ValueError, UNKNOWN.format("dict")),
@@ -123,6 +129,8 @@ REFUSED = [
      ValueError, UNKNOWN.format("date")),
     ("records", lambda y: np.zeros(90, [("a", int)]), ValueError, "Unknown label type: <y> has"),
     ("bytes", lambda y: y.astype("S"), TypeError, BYTES),
+    ("bytes among texts", lambda y: [b"up", *y[1:]], TypeError, BYTES),
+    ("list of bytearrays", lambda y: [bytearray(b"u")] * 90, TypeError, BYTES),
     ("list of bytes", lambda y: y.astype("S").tolist(), TypeError, BYTES),
     ("byte objects", lambda y: with_label(y, b"up"), TypeError, BYTES),
     ("complex", lambda y: codes(y) * 1j, ValueError, "Complex data not supported"),
@@ -183,7 +191,10 @@ def test_labels_refused_in_fit(images, refused, make, error, message):
             "label type: continuous. The numbers in classes must be integers",
         ),
         ([0, 1, np.nan], ValueError, "Input classes contains NaN"),
-        ([0, "1"], ValueError, "labels in classes must be all strings or all numbers"),
+        ([0, "1"], ValueError, "labels in classes must be all strings, all numbers"),
+        ([0, None], ValueError, "Input classes contains NaN: row 1 is None, a missing label"),
+        ([b"left", "up"], TypeError, "labels represented as bytes is not supported in classes"),
+        ([0, 1e300], ValueError, "label type: continuous. The numbers in classes must be integers"),
         ([10**400, 1], ValueError, UNKNOWN.replace("<y>", "classes").format("int")),
         (["up"], ValueError, "at least 2 classes in classes; got 1 class"),
         (["up", "left"], ValueError, r"`y` has classes not in `self\.classes_`: \['right'\]"),
@@ -278,8 +289,17 @@ def test_columns_of_labels_warn(images, expected, kind):
     with pytest.warns(DataConversionWarning, match="A column-vector y was passed when a 1d array"):
         predicted = fit_predict(X, y, ACCEPTED[kind](y))
     np.testing.assert_array_equal(codes(predicted), expected)
-    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed") as caught:
         fit_predict(X, y, y, X_val=X, y_val=ACCEPTED[kind](y))
+    assert "np.ravel(y_val)" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("way", ["fit", "partial_fit", "y_val"])
+def test_columns_of_labels_warn_once_at_the_line_of_the_user(images, small, way):
+    X, y = images
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed") as caught:
+        WAYS[way](small(epochs=1), X, y, y[:, np.newaxis])
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize("unit", ["D", "s", "ns"])
@@ -482,6 +502,8 @@ def test_class_weights_of_labels_that_y_lacks_warn(images, small):
     X, y = images
     with pytest.warns(UserWarning, match=r"class_weight names labels that y lacks: \['down'\]"):
         given = small(epochs=1, class_weight={"up": 2, "down": 3}).fit(X, y)
+    with pytest.warns(UserWarning, match=r"The classes are \['left', 'right', 'up'\]\.$"):
+        small(epochs=1, class_weight={"down": 3}).partial_fit(X, y, np.unique(y))
     plain = small(epochs=1, class_weight={"up": 2, "left": 1, "right": 1}).fit(X, y)
     np.testing.assert_array_equal(given.predict_proba(X), plain.predict_proba(X))
 

@@ -10,15 +10,17 @@ import pytest
 from ml_dtypes import bfloat16
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.images import check_images, check_training_images
+from fashioncnn._inputs.fit_data import UserData, check_fit_input
+from fashioncnn._inputs.images import check_first_images, check_images
 from fashioncnn._network.data import as_network_input, network_dtype
 
 N = 6
+NOTHING = UserData(None, None, None)
 Y = np.arange(N) % 2
 
 
 def as_training(X, image_shape=None):
-    pixels, _, _ = check_training_images(FashionCNNClassifier(), X, Y, image_shape)
+    pixels, _ = check_first_images(FashionCNNClassifier(), X, image_shape)
     return pixels
 
 
@@ -26,7 +28,7 @@ def as_training(X, image_shape=None):
 def checked():
     """Give an estimator that has seen images of 3 x 4 pixels."""
     clf = FashionCNNClassifier()
-    check_training_images(clf, np.zeros((N, 3, 4)), Y, None)
+    check_first_images(clf, np.zeros((N, 3, 4)), None)
     return clf
 
 
@@ -90,7 +92,7 @@ def test_checking_takes_no_memory(dtype):
     X = np.zeros((1000, 50, 50), dtype)
     clf = FashionCNNClassifier()
     tracemalloc.start()
-    pixels, _, _ = check_training_images(clf, X, np.arange(1000) % 2, None)
+    pixels, _ = check_first_images(clf, X, None)
     check_images(clf, X, (50, 50, 1))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -101,7 +103,7 @@ def test_checking_takes_no_memory(dtype):
 def test_data_frames_keep_their_names():
     X = pd.DataFrame(np.zeros((N, 4), np.uint8), columns=list("abcd"))
     clf = FashionCNNClassifier()
-    pixels, _, source_dtype = check_training_images(clf, X, Y, None)
+    pixels, source_dtype = check_first_images(clf, X, None)
     assert clf.feature_names_in_.tolist() == list("abcd")
     assert (pixels.shape, source_dtype) == ((N, 2, 2, 1), np.uint8)
     with pytest.raises(ValueError, match="feature names should match"):
@@ -123,7 +125,7 @@ def test_image_shape_must_fit(shape, image_shape, message):
 @pytest.mark.parametrize("y", [None, Y[:-1], np.full(N, np.nan)])
 def test_y_is_checked_with_x(y):
     with pytest.raises(ValueError, match=r"requires y|inconsistent numbers|contains NaN"):
-        check_training_images(FashionCNNClassifier(), np.zeros((N, 4)), y, None)
+        check_fit_input(FashionCNNClassifier(), UserData(np.zeros((N, 4)), y, None), NOTHING, None)
 
 
 @pytest.mark.parametrize("shape", [(N, 3, 4), (N, 3, 4, 1), (N, 12), (1, 3, 4)])
@@ -162,6 +164,6 @@ def test_other_input_is_named(checked):
 def test_an_array_after_a_frame_lacks_names(dtype):
     clf = FashionCNNClassifier()
     X = np.arange(N * 4, dtype=dtype).reshape(N, 4)
-    check_training_images(clf, pd.DataFrame(X, columns=list("abcd")), Y, (2, 2, 1))
+    check_first_images(clf, pd.DataFrame(X, columns=list("abcd")), (2, 2, 1))
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
         check_images(clf, X, (2, 2, 1))

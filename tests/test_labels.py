@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Labels to codes."""
 
-from datetime import date
+from collections import deque
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 
-from fashioncnn._inputs.labels import as_labels, encode_known_labels, encode_labels
+from fashioncnn._inputs.labels import (
+    check_classes,
+    check_labels,
+    encode_known_labels,
+    encode_labels,
+    labels_to_score,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +49,89 @@ def test_numbers_in_objects_are_numbers(labels):
     assert known.tolist() == [1, 0, 1]
 
 
-@pytest.mark.parametrize("labels", [["a", None, "b"], [None, "a", "b"], ["a", "b", 1], [1, "a", 2]])
-def test_labels_of_several_kinds_are_refused(labels):
-    with pytest.raises(ValueError, match=r"Unknown label type.*Got .* in row 0 and .* in row [12]"):
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", "b", 1], "Got 'a' in row 0 and 1 in row 2"),
+        ([1, "a", 2], "Got 1 in row 0 and 'a' in row 1"),
+        ([1, 2, Decimal(3), 4], "Got 1 in row 0 and Decimal in row 2"),
+        ([1, {}], "Got 1 in row 0 and dict in row 1"),
+        ([date(2020, 1, 1), 5], r"Got datetime.date\(2020, 1, 1\) in row 0 and 5 in row 1"),
+        ([datetime(2020, 1, 1), date(2020, 1, 1)], r"row 0 and datetime.date\(.* in row 1"),
+        (
+            [datetime(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC)],
+            r"0\) in row 0 and datetime in row 1",
+        ),
+        ([0.5, 2**53 + 1], r"Got 0.5 in row 0 and 9007199254740993 in row 1"),
+        ([{}, 1], "Got dict in row 0"),
+        ([1, 10**5000], "Got 1 in row 0 and int in row 1"),  # which has too many digits to show
+    ],
+)
+def test_labels_of_several_kinds_are_refused(labels, message):
+    with pytest.raises(ValueError, match=r"Unknown label type.* all dates, or .*" + message):
         encode_labels(np.array(labels, dtype=object))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, np.datetime64("NaT")], ids=str)
+@pytest.mark.parametrize("others", [["a", "b"], [1, 2], [date(2020, 1, 1)] * 2], ids=str)
+def test_missing_labels_are_told_by_their_row(missing, others):
+    message = "contains NaN: row 1 is .*, a missing label. Leave out what has no label"
+    for y in ([others[0], missing, others[1]], np.array([others[0], missing], dtype=object)):
+        with pytest.raises(ValueError, match=message):
+            check_labels(y)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [b"a", "b"],
+        ["a", np.bytes_("b")],
+        [["a"], [b"b"]],
+        [bytearray(b"a"), bytearray(b"b")],
+        deque([b"a", "b"]),
+        np.array([np.bytes_("a"), "b"], dtype=object),
+        np.array(["a", b"b"], dtype=object),
+        np.array(["a", "b"], "S"),
+        pd.Series(["a", b"b"]),
+    ],
+    ids=repr,
+)
+def test_bytes_are_refused_whatever_holds_them(labels):
+    with pytest.raises(TypeError, match="represented as bytes is not supported in y_val"):
+        check_labels(labels, "y_val")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, object])
+@pytest.mark.parametrize(("number", "shown"), [(0.5, "0.5"), (1e300, "1e"), (2.0**63, "9.2")])
+def test_numbers_that_are_no_integers_are_continuous(dtype, number, shown):
+    y = np.array([0.0, number], dtype)
+    for call in (
+        lambda: encode_labels(y),
+        lambda: encode_known_labels(y, np.array([0.0, 1.0]), "y"),
+        lambda: labels_to_score(y, np.array([0.0, 1.0])),
+        lambda: check_classes(y),
+    ):
+        message = f"Unknown label type: continuous.* must be integers of .* Got {shown}.* in row 1"
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert check_labels(np.array([2.0**53, 2.0**60], dtype)).tolist() == [2.0**53, 2.0**60]
+
+
+@pytest.mark.parametrize(
+    ("y", "hint"),
+    [
+        (np.eye(3), r" It is one-hot encoded; .*np\.asarray\(y\)\.argmax\(axis=1\)\.$"),
+        (np.eye(3, dtype=bool), r" It is one-hot encoded; "),
+        (np.array([[0, 1, 1], [1, 0, 0]]), r"instead\. Pass one label per image\.$"),
+        (np.array([[0, 2], [1, 0]]), r"instead\. Pass one label per image\.$"),
+        (np.array([["a", "b"]] * 2), r"instead\. Pass one label per image\.$"),
+        (np.zeros((3, 0)), r"instead\. Pass one label per image\.$"),
+        ([[0, 1, 1, 0]], r"\(1, 4\) instead\. If it is one row of labels, pass np\.ravel\(y\)\.$"),
+    ],
+)
+def test_the_remedy_of_tables_of_labels_depends_on_what_they_are(y, hint):
+    with pytest.raises(ValueError, match=f"y should be a 1d array.*{hint}"):
+        check_labels(y)
 
 
 def test_one_class_is_refused():
@@ -57,13 +145,16 @@ def test_regression_targets_are_refused():
 
 
 def test_a_list_is_no_text_because_of_one_text():
-    assert as_labels(["a", 1, np.nan]).tolist()[:2] == ["a", 1]
-    assert as_labels(["a", "b"]).dtype.kind == "U"
+    with pytest.raises(ValueError, match="Got 'a' in row 0 and 1 in row 1"):
+        check_labels(["a", 1])
+    with pytest.raises(ValueError, match="contains NaN: row 2 is nan"):
+        check_labels(["a", 1, np.nan])
+    assert check_labels(["a", "b"]).dtype.kind == "U"
 
 
 @pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy 2 has this dtype")
 def test_texts_of_variable_width_become_objects():
-    assert as_labels(np.array(["a", "b"], dtype="T")).tolist() == ["a", "b"]
+    assert check_labels(np.array(["a", "b"], dtype="T")).tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("unit", ["D", "s", "ns"])

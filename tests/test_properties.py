@@ -247,7 +247,7 @@ DOCUMENTED_WARNINGS = [
     (UserWarning, "class_weight names labels that y lacks"),
     (UserWarning, "These classes have one member only"),
     (UserWarning, "The number of unique classes is greater than 50%"),  # scikit-learn's
-    (DataConversionWarning, "A column-vector y was passed"),  # scikit-learn's
+    (DataConversionWarning, "A column-vector y was passed"),
 ]
 
 

@@ -61,6 +61,12 @@ def test_class_of_one_stays_in_training():
     assert {1, 3} <= set(codes[training])
 
 
+def test_labels_are_shown_as_they_are():
+    classes = np.array(["2020-01-01", "2020-01-03"], "M8[ns]")
+    with pytest.warns(UserWarning, match=r"one member only.*2020-01-03T"):
+        split_rows(np.array([0, 0, 0, 1]), classes, 0.5, 0)
+
+
 def test_nothing_to_hold_out():
     with pytest.raises(ValueError, match="nothing to hold out for validation"):
         split([1, 1, 1], 0.5)

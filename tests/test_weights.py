@@ -9,7 +9,7 @@ from sklearn.utils import compute_class_weight
 from fashioncnn._inputs.labels import encode_labels
 from fashioncnn._inputs.weights import (
     class_weights,
-    combine_weights,
+    relative_product,
     sample_weights,
     scale_to_mean_one,
 )
@@ -52,9 +52,9 @@ def test_sample_weights(weights, expected):
 
 def test_weights_multiply_without_overflow():
     with np.errstate(all="raise"):
-        product = combine_weights(np.array([1e308, 5e307, 0]), np.array([1e300, 2e300, 1e300]))
+        product = relative_product(np.array([1e308, 5e307, 0]), np.array([1e300, 2e300, 1e300]))
     np.testing.assert_allclose(product, [0.5, 0.5, 0])
-    assert combine_weights(np.zeros(2), np.ones(2)).tolist() == [0, 0]
+    assert relative_product(np.zeros(2), np.ones(2)).tolist() == [0, 0]
 
 
 def test_weights_are_scaled_to_mean_one():

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Warnings that point at the user's line of code, and short lists of labels in messages."""
+"""Warnings that point at the user's line of code, and what several messages say."""
 
 import sys
 import warnings
 from typing import Any
 
 _INTERNAL = ("fashioncnn", "joblib", "sklearn")
+TRAIN_ANEW = (  # where another network is asked for
+    "To train a new network, call set_params(warm_start=False) before fit, or partial_fit of a "
+    "clone."
+)
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
@@ -16,8 +20,8 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def shortened(labels: list[Any], most: int = 20) -> str:
-    """Return the first labels as text for a message, and how many more there are."""
-    if len(labels) <= most:
-        return str(labels)
-    return f"{str(labels[:most])[:-1]}, ... and {len(labels) - most} more]"
+def shortened(items: list[Any], most: int = 20) -> str:
+    """Return the first items as text for a message, and how many more there are."""
+    if len(items) <= most:
+        return str(items)
+    return f"{str(items[:most])[:-1]}, ... and {len(items) - most} more]"

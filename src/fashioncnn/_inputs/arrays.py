@@ -78,8 +78,8 @@ def _check_is_array_like(value: Any, name: str, what: str) -> None:
         raise TypeError(SPARSE.format(name))
     if not isinstance(value, Sequence) and not _has_array_attribute(kind):
         raise TypeError(
-            f"{name} must be {what}; got {kind.__name__}. Collect its elements into one NumPy "
-            "array."
+            f"{name} must be {what}; got {kind.__name__}. Pass a list or an array: list({name}) "
+            "collects a generator; collect a data set's images and labels into one array each."
         )
 
 
@@ -140,7 +140,7 @@ def _objects_to_numbers(array: np.ndarray, name: str) -> np.ndarray:
     if kinds and all(issubclass(kind, (int, np.integer)) for kind in kinds):
         numbers = np.array(array.tolist())  # still objects where an integer has over 64 bits
     else:
-        numbers = missing_as_nan(array)
+        numbers = _missing_as_nan(array)
     try:
         return numbers.astype(np.float64) if numbers.dtype == object else numbers
     except OverflowError as error:
@@ -154,9 +154,14 @@ def kinds_of(array: np.ndarray) -> set[type]:
     return set(map(type, array.ravel().tolist()))
 
 
-def missing_as_nan(array: np.ndarray) -> np.ndarray:
+def is_missing(value: Any) -> bool:
+    """Say whether a value is None, NaN, NaT or pandas' NA."""
+    is_number = isinstance(value, (float, np.number, np.datetime64))
+    return value is None or type(value).__name__ in _MISSING or bool(is_number and value != value)
+
+
+def _missing_as_nan(array: np.ndarray) -> np.ndarray:
     """Replace pandas' missing values in an array of objects by NaN, which scikit-learn refuses."""
     if not any(kind.__name__ in _MISSING for kind in kinds_of(array)):
         return array
-    is_missing = np.frompyfunc(lambda value: type(value).__name__ in _MISSING, 1, 1)
-    return np.where(is_missing(array).astype(bool), np.nan, array)
+    return np.where(np.frompyfunc(is_missing, 1, 1)(array).astype(bool), np.nan, array)

@@ -8,9 +8,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from fashioncnn._inputs.images import check_images, check_training_images
+from fashioncnn._inputs.images import check_first_images, check_images
 from fashioncnn._inputs.labels import (
-    as_labels,
     check_classes,
     encode_known_labels,
     encode_labels,
@@ -21,13 +20,14 @@ from fashioncnn._inputs.labels import (
 from fashioncnn._inputs.nested import parse_image_shape
 from fashioncnn._inputs.split import split_rows
 from fashioncnn._inputs.weights import (
+    absolute_product,
     class_weights,
-    combine_unscaled_weights,
-    combine_weights,
     refuse_balanced,
+    relative_product,
     sample_weights,
     scale_to_mean_one,
 )
+from fashioncnn._messages import TRAIN_ANEW
 from fashioncnn._network.data import (
     ImageSelection,
     ImageShape,
@@ -90,15 +90,15 @@ def check_fit_input(
         are no finite numbers of at least 0; or if shape, names or classes are not those of
         `previous`.
     """
-    pixels, y, source_dtype, values = _check_images_and_labels(estimator, training, previous)
-    classes, codes = encode_labels(y)
+    classes, codes = encode_labels(training.y)
     if previous:
         refuse_other_classes(classes, previous.classes)
         classes = previous.classes
+    pixels, source_dtype, value_range = _check_pixels(estimator, training.X, codes, previous)
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = sample_weights(training.sample_weight, pixels)
-    images = LabelledImages(pixels, codes, combine_weights(weights, weight_of_class[codes]))
-    data = TrainingData(images, source_dtype, values, classes, None)
+    images = LabelledImages(pixels, codes, relative_product(weights, weight_of_class[codes]))
+    data = TrainingData(images, source_dtype, value_range, classes, None)
     return data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
 
 
@@ -109,21 +109,16 @@ def check_partial_fit_input(
 
     Weights stay as they are: those of other calls, to which they relate, are not known.
     """
-    with np.errstate(invalid="ignore"):  # of floats beyond the integers
-        _check_partial_fit_first_call(
-            estimator, None if classes is None else check_classes(classes)
-        )
-    classes = estimator.classes_
+    _check_partial_fit_first_call(estimator, None if classes is None else check_classes(classes))
+    classes = estimator.classes_  # scikit-learn has set it, if this is the first call
     refuse_one_class(len(classes), "classes")
     refuse_balanced(estimator.class_weight)
-    pixels, y, source_dtype, values = _check_images_and_labels(estimator, training, previous)
-    codes = encode_known_labels(y, classes)
+    codes = encode_known_labels(training.y, classes, "y", is_piece=True)
+    pixels, source_dtype, value_range = _check_pixels(estimator, training.X, codes, previous)
     weight_of_class = class_weights(estimator.class_weight, classes, codes)
     weights = sample_weights(training.sample_weight, pixels)
-    images = LabelledImages(
-        pixels, codes, combine_unscaled_weights(weights, weight_of_class[codes])
-    )
-    return TrainingData(images, source_dtype, values, classes, None)
+    images = LabelledImages(pixels, codes, absolute_product(weights, weight_of_class[codes]))
+    return TrainingData(images, source_dtype, value_range, classes, None)
 
 
 def check_score_input(
@@ -134,35 +129,34 @@ def check_score_input(
     Raises
     ------
     TypeError, ValueError
-        If they are none, or not as many as images.
+        If they are not an array of labels and one of weights, or not one for each image.
     """
     labels = labels_to_score(y, classes)
     check_consistent_length(pixels, labels)
     return labels, sample_weights(sample_weight, pixels)
 
 
-def _check_images_and_labels(
-    estimator: BaseEstimator, training: UserData, previous: PreviousFit | None
-) -> tuple[np.ndarray, np.ndarray, np.dtype, PixelRange]:
-    y = as_labels(training.y)
-    image_shape = (
-        None if estimator.image_shape is None else parse_image_shape(estimator.image_shape)
-    )
+def _check_pixels(
+    estimator: BaseEstimator, X: Any, codes: np.ndarray, previous: PreviousFit | None
+) -> tuple[np.ndarray, np.dtype, PixelRange]:
+    """Check X, and return its pixels, its dtype, and the range of all pixels so far."""
+    image_shape = estimator.image_shape
+    shape = None if image_shape is None else parse_image_shape(image_shape)
+    if previous and shape not in (None, previous.image_shape):
+        raise ValueError(
+            f"image_shape={image_shape}, but training goes on with images of shape "
+            f"{previous.image_shape}. Set it back. {TRAIN_ANEW}"
+        )
     if previous:
-        if image_shape not in (None, previous.image_shape):
-            raise ValueError(
-                f"image_shape={estimator.image_shape}, but training goes on with images of shape "
-                f"{previous.image_shape}. Set it back, or fit with warm_start=False."
-            )
-        image_shape = previous.image_shape
-    pixels, y, source_dtype = check_training_images(
-        estimator, training.X, y, image_shape, is_first=previous is None
-    )
-    values = pixel_range(pixels)._replace(is_integer=source_dtype.kind in "iu")
+        pixels, source_dtype = check_images(estimator, X, previous.image_shape)
+    else:
+        pixels, source_dtype = check_first_images(estimator, X, shape)
+    check_consistent_length(pixels, codes)
+    value_range = pixel_range(pixels)._replace(is_integer=source_dtype.kind in "iu")
     if previous:
         warn_of_other_range(pixels, source_dtype, previous.pixel_range)
-        values = values.union(previous.pixel_range)
-    return pixels, y, source_dtype, values
+        value_range = value_range.union(previous.pixel_range)
+    return pixels, source_dtype, value_range
 
 
 def _check_validation(
@@ -181,12 +175,12 @@ def _check_validation(
     pixels, source_dtype = check_images(estimator, X, training.images.pixels.shape[1:], "X_val")
     warn_of_other_range(pixels, source_dtype, training.pixel_range, "X_val")
     codes = encode_known_labels(y, training.classes, "y_val")
-    if len(pixels) != len(codes):
+    if len(pixels) != len(codes):  # scikit-learn's check would not name them
         raise ValueError(
             f"X_val and y_val have inconsistent numbers of samples: {len(pixels)} and {len(codes)}."
         )
     weights = sample_weights(sample_weight, pixels, "sample_weight_val")
-    return LabelledImages(pixels, codes, combine_weights(weights, weight_of_class[codes]))
+    return LabelledImages(pixels, codes, relative_product(weights, weight_of_class[codes]))
 
 
 def split_data(data: TrainingData, validation_fraction: float | None, seed: int) -> TrainingSplit:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, check_X_y, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from fashioncnn._inputs.arrays import FILES, to_array, to_numbers
 from fashioncnn._inputs.frames import check_frame, is_frame
@@ -20,7 +20,7 @@ _MODES = {"L", "RGB"}  # of PIL images
 _LARGEST_IMAGE = 10**9  # values
 
 
-class Rows(NamedTuple):
+class FlatImages(NamedTuple):
     """X with two dimensions, as scikit-learn takes it, and what X was before."""
 
     named: Any  # has the names of columns, if there are any
@@ -30,36 +30,24 @@ class Rows(NamedTuple):
     integer_dtype: np.dtype | None = None  # where scikit-learn may convert integers to floats
 
 
-def check_training_images(
-    estimator: BaseEstimator,
-    X: Any,
-    y: Any,
-    image_shape: ImageShape | None,
-    *,
-    is_first: bool = True,
-) -> tuple[np.ndarray, np.ndarray, np.dtype]:
-    """Check X and y for fitting, and reshape X to images.
+def check_first_images(
+    estimator: BaseEstimator, X: Any, image_shape: ImageShape | None
+) -> tuple[np.ndarray, np.dtype]:
+    """Check X for a new fit, and reshape it to images.
 
     Parameters
     ----------
     estimator : estimator
-        Named in messages; receives ``n_features_in_`` and ``feature_names_in_`` the first time.
+        Named in messages; receives ``n_features_in_`` and ``feature_names_in_``.
     X : array-like of shape (n, h, w), (n, h, w, c) or (n, d)
         The images.
-    y : array-like of shape (n,)
-        The labels.
     image_shape : tuple (h, w, c) or None
         The shape of the image in a flat row. None: a square, or a strip one pixel high.
-    is_first : bool, default=True
-        Whether the estimator has seen no images before. Later images must have the shape
-        `image_shape` and the same column names as the first.
 
     Returns
     -------
     pixels : ndarray of shape (n, h, w, c)
         The images, of any dtype of numbers. `as_network_input` casts them batch by batch.
-    y : ndarray of shape (n,)
-        The labels.
     source_dtype : dtype
         The dtype that X had as an array. It is a dtype of integers also where the columns of a
         data frame are nullable integers, which scikit-learn converts to floats.
@@ -67,45 +55,40 @@ def check_training_images(
     Raises
     ------
     TypeError, ValueError
-        If X is not an array of images, or X and y do not fit together.
+        If X is not an array of images.
     """
-    rows = _rows(X, "X", image_shape)
-    if not is_first:
-        _check_like_training(estimator, rows, image_shape, "X", y)
-    elif None not in (rows.image_shape, image_shape) and rows.image_shape != image_shape:
+    flat = _flatten(X, "X", image_shape, is_first=True)
+    if None not in (flat.image_shape, image_shape) and flat.image_shape != image_shape:
         raise ValueError(
-            f"X has images of shape {rows.image_shape}, but image_shape={image_shape}. "
+            f"X has images of shape {flat.image_shape}, but image_shape={image_shape}. "
             "Leave image_shape=None for input that has a shape."
         )
-    else:
-        _check_names(estimator, rows, y, is_first=True)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values, y = check_X_y(rows.values, y, dtype="numeric", estimator=estimator)
+    _check_names(estimator, flat, is_first=True)
+    values = _check_values(estimator, flat, "X")
     n_features = values.shape[1]
-    image_shape = rows.image_shape or image_shape or _guess_image_shape(n_features)
+    image_shape = flat.image_shape or image_shape or _guess_image_shape(n_features)
     if math.prod(image_shape) != n_features:
         raise ValueError(
             f"X has {n_features} features, but image_shape={image_shape} has "
             f"{math.prod(image_shape)} values."
         )
-    _check_fits_float32(values, "X")
     estimator.n_features_in_ = n_features
-    return values.reshape(-1, *image_shape), y, rows.integer_dtype or values.dtype
+    return values.reshape(-1, *image_shape), flat.integer_dtype or values.dtype
 
 
 def check_images(
     estimator: BaseEstimator, X: Any, image_shape: ImageShape, name: str = "X"
 ) -> tuple[np.ndarray, np.dtype]:
-    """Check X for prediction or validation, and reshape it to images as in training.
+    """Check X for prediction, validation or continued training, and reshape it as in the first fit.
 
     Parameters
     ----------
     estimator : estimator
-        Has ``n_features_in_``, and ``feature_names_in_`` if X had column names in training.
+        Has ``n_features_in_``, and ``feature_names_in_`` if X had column names in the first fit.
     X : array-like of shape (n, h, w), (n, h, w, c) or (n, d)
         The images.
     image_shape : tuple (h, w, c)
-        The shape of an image in training.
+        The shape of an image in the first fit.
     name : str, default="X"
         The name of X in error messages.
 
@@ -124,12 +107,10 @@ def check_images(
     """
     if _is_plain(estimator, X, image_shape):
         return X.reshape(len(X), *image_shape), X.dtype
-    rows = _rows(X, name, image_shape)
-    _check_like_training(estimator, rows, image_shape, name)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = check_array(rows.values, dtype="numeric", estimator=estimator, input_name=name)
-    _check_fits_float32(values, name)
-    return values.reshape(-1, *image_shape), rows.integer_dtype or values.dtype
+    flat = _flatten(X, name, image_shape)
+    _check_like_training(estimator, flat, image_shape, name)
+    values = _check_values(estimator, flat, name)
+    return values.reshape(-1, *image_shape), flat.integer_dtype or values.dtype
 
 
 def _is_plain(estimator: BaseEstimator, X: Any, image_shape: ImageShape) -> bool:
@@ -150,16 +131,18 @@ def _is_plain(estimator: BaseEstimator, X: Any, image_shape: ImageShape) -> bool
     return X.dtype == np.uint8
 
 
-def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
+def _flatten(
+    X: Any, name: str, image_shape: ImageShape | None, *, is_first: bool = False
+) -> FlatImages:
     """Convert X to rows of numbers. scikit-learn refuses input of no or one dimension later."""
     if is_frame(X):
         frame, values, integer_dtype = check_frame(X, name)
-        return Rows(frame, values, frame.shape, integer_dtype=integer_dtype)
+        return FlatImages(frame, values, frame.shape, integer_dtype=integer_dtype)
     X = _as_array(X, name)
     _check_image_size(X, name)
     X = to_numbers(X, name)
     if X.ndim in (0, 2) or (X.ndim == 1 and len(X)):
-        return Rows(X, X, X.shape)
+        return FlatImages(X, X, X.shape)
     if len(X) == 0:
         raise ValueError(
             f"Found array with 0 sample(s) (shape={X.shape}) as {name} while a minimum of 1 is "
@@ -172,41 +155,51 @@ def _rows(X: Any, name: str, image_shape: ImageShape | None) -> Rows:
         )
     shape: ImageShape = (*X.shape[1:], 1)[:3]
     if shape != image_shape:
-        _check_channels_last(X, name)
-    rows = X.reshape(len(X), math.prod(shape))
-    return Rows(rows, rows, X.shape, shape)
+        _check_channels_last(X, name, is_first)
+    values = X.reshape(len(X), math.prod(shape))
+    return FlatImages(values, values, X.shape, shape)
 
 
-def _check_names(estimator: BaseEstimator, rows: Rows, y: Any, is_first: bool) -> None:
-    """Set or check ``feature_names_in_``, and check that y is not None.
+def _check_names(estimator: BaseEstimator, flat: FlatImages, is_first: bool) -> None:
+    """Set or check ``feature_names_in_``.
 
     The values are checked separately, because they may be an array that has lost the names.
     """
-    validate_data(estimator, rows.named, y, reset=is_first, skip_check_array=True, ensure_2d=False)
+    validate_data(estimator, flat.named, reset=is_first, skip_check_array=True, ensure_2d=False)
+
+
+def _check_values(estimator: BaseEstimator, flat: FlatImages, name: str) -> np.ndarray:
+    """Check that all values are finite as float32."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = check_array(flat.values, dtype="numeric", estimator=estimator, input_name=name)
+    if values.dtype.kind == "f" and values.dtype.itemsize > 4:
+        with np.errstate(over="ignore", under="ignore"):
+            extremes = np.array([values.min(), values.max()]).astype(np.float32)
+        if not np.isfinite(extremes).all():
+            raise ValueError(
+                f"Input {name} contains infinity or a value too large for dtype('float32')."
+            )
+    return values
 
 
 def _check_like_training(
-    estimator: BaseEstimator,
-    rows: Rows,
-    image_shape: ImageShape | None,
-    name: str,
-    y: Any = "no_validation",
+    estimator: BaseEstimator, flat: FlatImages, image_shape: ImageShape, name: str
 ) -> None:
     """Check the shape of images, the column names and the number of features, in this order.
 
     scikit-learn checks that flat input has two dimensions and at least one feature.
     """
-    owner, shape = type(estimator).__name__, rows.given_shape
-    is_single = image_shape and shape in (image_shape, image_shape[:2])
+    owner, shape = type(estimator).__name__, flat.given_shape
+    is_single = shape in (image_shape, image_shape[:2])
     hint = f" To pass a single image, pass {name}[None]." if is_single else ""
-    if rows.image_shape not in (None, image_shape):
+    if flat.image_shape not in (None, image_shape):
         raise ValueError(
-            f"{name} has images of shape {rows.image_shape}, but {owner} is expecting "
+            f"{name} has images of shape {flat.image_shape}, but {owner} is expecting "
             f"{image_shape}.{hint}"
         )
-    _check_names(estimator, rows, y, is_first=False)
+    _check_names(estimator, flat, is_first=False)
     n_features = estimator.n_features_in_
-    if rows.image_shape is None and len(shape) == 2 and 0 not in shape and shape[1] != n_features:
+    if flat.image_shape is None and len(shape) == 2 and 0 not in shape and shape[1] != n_features:
         raise ValueError(
             f"{name} has {shape[1]} features, but {owner} is expecting {n_features} features as "
             f"input.{hint}"
@@ -243,8 +236,8 @@ def _refuse_files(images: Sequence[Any], name: str) -> None:
 
 def _refuse_pair(images: Sequence[Any], name: str) -> None:
     if len(images) == 2 and all(hasattr(image, "shape") for image in images):
-        n_dimensions = {len(image.shape) for image in images}
-        if len(n_dimensions) == 2:
+        one, other = sorted(len(image.shape) for image in images)
+        if one == 1 < other:
             raise ValueError(
                 f"{name} is a {type(images).__name__} of two arrays; pass images and labels one by "
                 "one."
@@ -295,13 +288,13 @@ def _check_image_size(X: np.ndarray, name: str) -> None:
         )
 
 
-def _check_channels_last(X: np.ndarray, name: str) -> None:
+def _check_channels_last(X: np.ndarray, name: str, is_first: bool) -> None:
     colours = (1, 3, 4)
     if X.ndim == 4 and X.size and X.shape[1] in colours and X.shape[3] not in colours:
+        otherwise = f", or say image_shape={X.shape[1:]} if that is the images' real shape"
         raise ValueError(
             f"{name} of shape {X.shape} looks channels-first; expected (n, h, w, c). "
-            f"Use np.moveaxis({name}, 1, -1), or say image_shape={X.shape[1:]} if its images "
-            "really have that height, width and number of channels."
+            f"Use np.moveaxis({name}, 1, -1){otherwise if is_first else ''}."
         )
 
 
@@ -317,14 +310,3 @@ def _guess_image_shape(n_features: int) -> ImageShape:
             f"{(1, n_features, 1)} if they are strips.",
         )
     return 1, n_features, 1
-
-
-def _check_fits_float32(values: np.ndarray, name: str) -> None:
-    """Check that the smallest and the largest value are finite as float32."""
-    if values.dtype.kind == "f" and values.dtype.itemsize > 4:
-        with np.errstate(over="ignore", under="ignore"):
-            extremes = np.array([values.min(), values.max()]).astype(np.float32)
-        if not np.isfinite(extremes).all():
-            raise ValueError(
-                f"Input {name} contains infinity or a value too large for dtype('float32')."
-            )

@@ -1,79 +1,133 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Check labels and encode them: the code of a label is its index among the sorted classes."""
 
+from collections.abc import Sequence
 from datetime import date
-from numbers import Number
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-from fashioncnn._inputs.arrays import kinds_of, missing_as_nan, to_array
-from fashioncnn._messages import shortened
+from fashioncnn._inputs.arrays import FILES, is_missing, kinds_of, to_array
+from fashioncnn._messages import TRAIN_ANEW, shortened, warn_user
 
-# By the kind of dtype. All other kinds are numbers.
+# What messages call labels, by the kind of their dtype. Labels of all other kinds are numbers.
 _KIND_NAMES = {"O": "string", "U": "string", "M": "date", "m": "duration"}
-_LABELS = "an array of labels"
 
 
-def as_labels(y: Any, name: str = "y") -> Any:
-    """Convert labels to an array, and check that they are one column without missing values.
+def check_labels(y: Any, name: str = "y", *, warn: bool = True) -> np.ndarray:
+    """Convert labels to an array of one dimension, and check all but whether they are classes.
 
-    None stays, because scikit-learn has an error message for it. So do the values in an array of
-    objects, and those in a list of texts and others, where NumPy would make all of them texts.
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, 1)
+        The labels.
+    name : str, default="y"
+        Their name in error messages.
+    warn : bool, default=True
+        Whether to warn of labels in a column.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        Of numbers, dates, durations or strings. Only strings may be objects.
 
     Raises
     ------
     TypeError, ValueError
-        If y is not an array, is one-hot or a scalar, or has missing values, records or bytes.
+        If y is None, no array, not of one column, or has missing values, bytes, fractions or labels
+        of several kinds.
     """
-    if y is None:
-        return None
-    labels = np.asarray(y) if isinstance(y, Number) else to_array(y, name, _LABELS)
-    if isinstance(y, (list, tuple)) and labels.dtype.kind in "SU" and labels.ndim == 1:
-        is_text = [isinstance(label, (str, bytes)) for label in y]
-        labels = labels if all(is_text) else np.array(y, dtype=object)
-    if labels.dtype.kind == "T":  # texts of variable width, which scikit-learn does not take
-        labels = labels.astype(object)
-    if labels.ndim != 1 and not (labels.ndim == 2 and labels.shape[1] <= 1):
-        hint = f" If it is one-hot encoded, pass the labels: {name}.argmax(axis=1)."
+    if y is None:  # the first words are scikit-learn's
         raise ValueError(
-            f"{name} should be a 1d array, got an array of shape {labels.shape} instead."
-            f"{hint if labels.ndim == 2 else ''}"
+            f"This FashionCNNClassifier estimator requires y to be passed, but the target {name} "
+            "is None; pass an array of labels."
         )
-    if labels.dtype.kind == "S" or (labels.dtype == object and bytes in kinds_of(labels)):
-        raise TypeError(
-            f"Support for labels represented as bytes is not supported in {name}. Convert the "
-            "labels to a string or integer format."
-        )
+    labels = _one_column(_as_array(y, name), name, warn)
     if labels.dtype.kind == "V":
         raise ValueError(
             f"Unknown label type: {name} has dtype {labels.dtype}. Pass numbers or strings."
         )
-    if labels.dtype.kind in "Mm" and np.isnat(labels).any():
-        raise ValueError(f"Input {name} contains NaN: row {np.isnat(labels).argmax()} is NaT.")
-    return missing_as_nan(labels) if labels.dtype == object else labels
+    _refuse_missing(labels, name)
+    if labels.dtype == object:
+        labels = _convert_objects(labels, name)
+    # Of complex numbers and infinity. An empty y has another length than X, or too few classes.
+    labels = check_array(labels, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0)
+    if labels.dtype.kind == "f":
+        others = np.flatnonzero((labels != np.floor(labels)) | (np.abs(labels) >= 2.0**63))
+        if others.size:
+            raise ValueError(
+                f"Unknown label type: continuous. The numbers in {name} must be integers of at "
+                f"most 64 bits. Got {labels[others[0]]} in row {others[0]}."
+            )
+    return labels
 
 
-def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted classes, and each label's index among them as int32.
+def _as_array(y: Any, name: str) -> np.ndarray:
+    """Convert labels to an array in which each is what it was: NumPy may make texts of others."""
+    if isinstance(y, Number):  # an array without dimensions, which has a message of its own
+        return np.asarray(y)
+    if isinstance(y, Sequence) and not isinstance(y, (*FILES, memoryview)):
+        y = list(y)
+        _refuse_bytes(set(map(type, y)), name)
+    labels = np.asarray(to_array(y, name, "an array of labels"))
+    if isinstance(y, list) and labels.dtype.kind in "SU":
+        objects = np.array(y, dtype=object)
+        if not all(issubclass(kind, str) for kind in kinds_of(objects)):
+            labels = objects
+    elif labels.dtype.kind == "T":  # texts of variable width, which scikit-learn does not take
+        labels = labels.astype(object)
+    _refuse_bytes(kinds_of(labels) if labels.dtype == object else {labels.dtype.type}, name)
+    return labels
 
-    Raises
-    ------
-    ValueError
-        If y is not a classification target, or has one class only.
-    """
-    y = _convert_objects(y)
-    with np.errstate(invalid="ignore"):  # floats may be too large for the cast to integers in it
-        check_classification_targets(y)
-    classes, codes = np.unique(y, return_inverse=True)
-    refuse_one_class(len(classes))
-    return classes, codes.astype(np.int32)
+
+def _refuse_bytes(kinds: set[type], name: str) -> None:
+    if any(issubclass(kind, (bytes, bytearray, memoryview)) for kind in kinds):
+        raise TypeError(
+            f"Support for labels represented as bytes is not supported in {name}. Convert the "
+            "labels to a string or integer format."
+        )
 
 
-def _convert_objects(y: np.ndarray, name: str = "y") -> np.ndarray:
+def _one_column(labels: np.ndarray, name: str, warn: bool) -> np.ndarray:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        if warn:  # in the words of scikit-learn, of whose warning its checks ask for
+            start = "A column-vector y was passed when a 1d array was expected."
+            warn_user(f"{start} Pass np.ravel({name}).", DataConversionWarning)
+        return labels.ravel()
+    if labels.ndim != 1:
+        raise ValueError(
+            f"{name} should be a 1d array, got an array of shape {labels.shape} instead."
+            f"{_hint(labels, name)}"
+        )
+    return labels
+
+
+def _hint(labels: np.ndarray, name: str) -> str:
+    if labels.ndim != 2:
+        return ""
+    if len(labels) == 1:
+        return f" If it is one row of labels, pass np.ravel({name})."
+    ones, zeros = (np.count_nonzero(labels == digit, axis=1) for digit in (1, 0))
+    if (ones == 1).all() and (ones + zeros == labels.shape[1]).all():
+        return f" It is one-hot encoded; pass the labels: np.asarray({name}).argmax(axis=1)."
+    return " Pass one label per image."
+
+
+def _refuse_missing(labels: np.ndarray, name: str) -> None:
+    can_miss = labels.dtype.kind in "OfcMm"
+    rows = [row for row, label in enumerate(labels) if is_missing(label)] if can_miss else []
+    if rows:  # the first words are what scikit-learn says of None
+        raise ValueError(
+            f"Unknown label type: unknown. Input {name} contains NaN: row {rows[0]} is "
+            f"{labels[rows[0]]}, a missing label. Leave out what has no label."
+        )
+
+
+def _convert_objects(labels: np.ndarray, name: str) -> np.ndarray:
     """Convert an array of objects to numbers or dates, if all objects are; strings stay objects.
 
     Raises
@@ -81,43 +135,69 @@ def _convert_objects(y: np.ndarray, name: str = "y") -> np.ndarray:
     ValueError
         If the objects differ in kind or are none of these, so that they can't be sorted.
     """
-    if y.dtype != object:
-        return y
-    is_str = [isinstance(label, str) for label in y]
-    odd = [row for row, label in enumerate(y) if label is None or is_str[row] != is_str[0]]
-    if odd:
-        raise ValueError(
-            f"Unknown label type: unknown. The labels in {name} must be all strings or all "
-            f"numbers. Got {y[0]!r} in row 0 and {y[odd[-1]]!r} in row {odd[-1]}."
-        )
-    if is_str[0]:
-        return y
-    if all(isinstance(label, date) and getattr(label, "tzinfo", None) is None for label in y):
-        labels = y.astype("datetime64")
-        if labels.tolist() == y.tolist():
+    kinds = [_kind(label) for label in labels]
+    others = [row for row, kind in enumerate(kinds) if not kind or kind != kinds[0]]
+    if not others:
+        if "string" in kinds or not kinds:
             return labels
-    elif not any(hasattr(kind, "__len__") for kind in kinds_of(y)):
-        labels = np.array(y.tolist())
-        if labels.dtype.kind in "biuf":
-            return labels
+        converted = labels.astype("M8") if "date" in kinds else np.array(labels.tolist())
+        # Converting changes nanoseconds, a date among times, and a large integer among floats.
+        others = [row for row, label in enumerate(converted.tolist()) if label != labels[row]]
+        if not others:
+            return converted
+    row = others[0]
+    got = repr(labels[row]) if row and kinds[row] else type(labels[row]).__name__
+    got = f"{labels[0]!r} in row 0 and {got}" if row else got
     raise ValueError(
-        f"Unknown label type: unknown. The labels in {name} must be numbers, strings or dates "
-        f"without a time zone, to the microsecond. Got {type(y[0]).__name__} in row 0."
+        f"Unknown label type: unknown. The labels in {name} must be all strings, all numbers of at "
+        "most 64 bits, all dates, or all datetimes without a time zone, to the microsecond. "
+        f"Got {got} in row {row}."
     )
+
+
+def _kind(label: Any) -> str:
+    """Return the kind of a label that is an object, or "" if it can be none."""
+    if isinstance(label, str):
+        return "string"
+    if isinstance(label, date) and getattr(label, "tzinfo", None) is None:
+        return "date"
+    is_number = isinstance(label, (Real, np.bool_)) and np.array(label).dtype.kind in "biuf"
+    return "number" if is_number else ""
+
+
+def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Check labels, and return the sorted classes and each label's index among them as int32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `check_labels`, or if y has one class only.
+
+    Warns
+    -----
+    UserWarning
+        If there are more classes than half the labels; by scikit-learn, from its version 1.7 on.
+    """
+    labels = check_labels(y)
+    check_classification_targets(labels)  # for its warning of many classes
+    classes, codes = np.unique(labels, return_inverse=True)
+    refuse_one_class(len(classes))
+    return classes, codes.astype(np.int32)
 
 
 def refuse_one_class(n_classes: int, where: str = "y") -> None:
     """Raise ValueError if there are fewer than two classes."""
     if n_classes < 2:
-        plural = "" if n_classes == 1 else "es"
         raise ValueError(
-            f"A classifier needs samples of at least 2 classes in {where}; "
-            f"got {n_classes} class{plural}."
+            f"A classifier needs samples of at least 2 classes in {where}; got {n_classes} "
+            f"class{'' if n_classes == 1 else 'es'}."
         )
 
 
-def encode_known_labels(y: Any, classes: np.ndarray, name: str = "y") -> np.ndarray:
-    """Return each label's index among known classes as int32.
+def encode_known_labels(
+    y: Any, classes: np.ndarray, name: str, *, is_piece: bool = False
+) -> np.ndarray:
+    """Check labels, and return each one's index among known classes as int32.
 
     Parameters
     ----------
@@ -125,34 +205,29 @@ def encode_known_labels(y: Any, classes: np.ndarray, name: str = "y") -> np.ndar
         The labels that `partial_fit` or a validation part is given.
     classes : ndarray of shape (n_classes,)
         The sorted classes.
-    name : str, default="y"
-        The name of the labels in error messages; "y" in `partial_fit`.
+    name : str
+        The name of the labels in error messages.
+    is_piece : bool, default=False
+        Whether `partial_fit` is given them.
 
     Raises
     ------
     TypeError, ValueError
-        If y is not an array of labels, or a label is not among the classes.
+        As from `check_labels`, or if a label is not among the classes.
     """
-    y = _check_labels(y, name, warn=True)
-    unknown = _unknown_labels(y, classes)
-    if unknown and name == "y":  # scikit-learn's message
+    labels = check_labels(y, name)
+    unknown, known = _unknown_labels(labels, classes), shortened(labels_to_list(classes))
+    if unknown and is_piece:  # scikit-learn's message
         raise ValueError(
             f"`y` has classes not in `self.classes_`: {shortened(unknown)}. `self.classes_` has "
-            f"{shortened(labels_to_list(classes))}. Name all classes in the first call of "
-            "partial_fit."
+            f"{known}, and cannot change. Take a new classifier, as sklearn.base.clone makes, and "
+            "pass all labels as classes in its first call of partial_fit."
         )
     if unknown:
         raise ValueError(
-            f"{name} has labels that y lacks: {shortened(unknown)}. The classes of y are "
-            f"{shortened(labels_to_list(classes))}."
+            f"{name} has labels that y lacks: {shortened(unknown)}. The classes of y are {known}."
         )
-    return np.searchsorted(classes, y.astype(classes.dtype)).astype(np.int32)
-
-
-def _check_labels(y: Any, name: str, warn: bool) -> np.ndarray:
-    """Return labels as an array of one dimension; `warn` is about labels in a column."""
-    y = check_array(as_labels(y, name), ensure_2d=False, dtype=None, input_name=name)
-    return _convert_objects(column_or_1d(y, warn=warn), name)
+    return np.searchsorted(classes, labels.astype(classes.dtype)).astype(np.int32)
 
 
 def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
@@ -161,26 +236,18 @@ def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If y is not an array of labels, or has numbers where classes are strings, or the reverse.
+        As from `check_labels`, or if y has numbers where classes are strings, or the reverse.
     """
-    if y is None:
-        raise ValueError(f"y is None; pass {_LABELS}.")
-    labels = _check_labels(y, "y", warn=False)
+    labels = check_labels(y, warn=False)
     kind, other = (_KIND_NAMES.get(array.dtype.kind, "number") for array in (labels, classes))
     if kind != other:
         kinds = " and ".join(sorted((kind, other), reverse=True))
         raise ValueError(
             f"Mix of label input types ({kinds}): y has "
-            f"{labels_to_list(labels[:1])[0]!r} in row 0, but the classes are "
+            f"{labels_to_list(labels)[0]!r} in row 0, but the classes are "
             f"{shortened(labels_to_list(classes))}."
         )
-    _refuse_continuous(labels, "y")
     return labels
-
-
-def _refuse_continuous(labels: np.ndarray, name: str) -> None:
-    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise ValueError(f"Unknown label type: continuous. The numbers in {name} must be integers.")
 
 
 def _unknown_labels(y: np.ndarray, classes: np.ndarray) -> list[Any]:
@@ -201,11 +268,11 @@ def labels_to_list(labels: np.ndarray) -> list[Any]:
 
 def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
     """Raise ValueError, with scikit-learn's message, if a warm start has other classes."""
-    if set(labels_to_list(classes)) != set(labels_to_list(before)):
+    ours, theirs = labels_to_list(before), labels_to_list(classes)
+    if set(ours) != set(theirs):
         raise ValueError(
-            "warm_start can only be used where `y` has the same classes as in the previous call "
-            f"to fit. Previously got {shortened(labels_to_list(before))}, `y` has "
-            f"{shortened(labels_to_list(classes))}. Pass warm_start=False to train a new network."
+            "warm_start can only be used where `y` has the same classes as in the previous call to "
+            f"fit. Previously got {shortened(ours)}, `y` has {shortened(theirs)}. {TRAIN_ANEW}"
         )
 
 
@@ -222,6 +289,4 @@ def check_classes(classes: Any) -> np.ndarray:
             "classes must be a sequence of labels, as np.unique(y) gives. Got "
             f"{type(classes).__name__} of {np.ndim(classes)} dimensions."
         )
-    labels = _check_labels(classes, "classes", warn=False)
-    _refuse_continuous(labels, "classes")
-    return labels
+    return check_labels(classes, "classes")

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from fashioncnn._inputs.labels import labels_to_list
 from fashioncnn._messages import shortened, warn_user
 
 
@@ -55,8 +56,8 @@ def split_rows(
     if has_one_member.any():
         warn_user(
             "These classes have one member only, which stays in the training part: "
-            f"{shortened(classes[has_one_member].tolist())}. The validation part says nothing "
-            "about them.",
+            f"{shortened(labels_to_list(classes[has_one_member]))}. The validation part says "
+            "nothing about them.",
         )
     n_classes = int(np.count_nonzero(members > 1))
     wanted = max(math.ceil(validation_fraction * len(codes)), n_classes)

@@ -58,7 +58,8 @@ def class_weights(
     unknown = [label for label in given if label not in known]
     if unknown:
         warn_user(
-            f"class_weight names labels that y lacks: {shortened(unknown)}. They have no effect.",
+            f"class_weight names labels that y lacks: {shortened(unknown)}. They have no effect. "
+            f"The classes are {shortened(labels)}."
         )
     weights = [given.get(label, 1) for label in labels]
     if not all(_is_weight(weight) for weight in weights):
@@ -130,14 +131,14 @@ def sample_weights(
     return weights
 
 
-def combine_weights(*factors: np.ndarray) -> np.ndarray:
+def relative_product(*factors: np.ndarray) -> np.ndarray:
     """Multiply arrays of weights, each divided by its largest weight so that none overflows."""
     with np.errstate(under="ignore"):
         return np.prod([factor / (factor.max() or 1) for factor in factors], axis=0)
 
 
-def combine_unscaled_weights(*factors: np.ndarray) -> np.ndarray:
-    """Multiply arrays of weights, without scaling, and return float32.
+def absolute_product(*factors: np.ndarray) -> np.ndarray:
+    """Multiply arrays of weights as they are, and return float32.
 
     Raises
     ------
@@ -146,10 +147,7 @@ def combine_unscaled_weights(*factors: np.ndarray) -> np.ndarray:
     """
     with np.errstate(over="ignore", under="ignore"):
         weights = np.prod(factors, axis=0).astype(np.float32)
-    if not weights.any():
-        raise ValueError(
-            "All sample and class weights are zero. Give at least one row a positive weight."
-        )
+    _refuse_only_zeros(weights)
     if not np.isfinite(weights).all():
         raise ValueError(
             "The product of sample_weight and class_weight is too large for dtype('float32'). "
@@ -158,20 +156,23 @@ def combine_unscaled_weights(*factors: np.ndarray) -> np.ndarray:
     return weights
 
 
-def scale_to_mean_one(weights: np.ndarray, what: str) -> np.ndarray:
-    """Divide weights by their mean, as float32.
+def scale_to_mean_one(weights: np.ndarray, part: str) -> np.ndarray:
+    """Divide the weights of a part of the images by their mean, as float32.
 
     Raises
     ------
     ValueError
-        If all of them are zero; `what` names their part of the data.
+        If all of them are zero; `part` names the part.
     """
-    largest = weights.max()
-    if largest == 0:
-        raise ValueError(
-            f"All sample and class weights of the {what} are zero. "
-            "Give at least one of its rows a positive weight."
-        )
+    _refuse_only_zeros(weights, f" of the {part}")
     with np.errstate(under="ignore"):
-        shares = weights / largest  # so that the sum of very large weights is finite
+        shares = weights / weights.max()  # so that the sum of very large weights is finite
         return (shares / shares.mean()).astype(np.float32)
+
+
+def _refuse_only_zeros(weights: np.ndarray, of_part: str = "") -> None:
+    if not weights.any():
+        raise ValueError(
+            f"All sample and class weights{of_part} are zero. "
+            "Give at least one row a positive weight."
+        )

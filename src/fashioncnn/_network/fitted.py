@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fashioncnn._messages import TRAIN_ANEW
 from fashioncnn._network.architecture import Architecture, Weights
 from fashioncnn._network.checkpoint import Checkpoint
 from fashioncnn._network.scaling import PixelRange, Scaling, pixel_range
@@ -82,7 +83,7 @@ class FittedNetwork(Network):
         if changes:
             raise ValueError(
                 "Training goes on with the network of the fit before, but parameters have changed: "
-                f"{'; '.join(changes)}. Set them back, or fit with warm_start=False."
+                f"{'; '.join(changes)}. Set them back. {TRAIN_ANEW}"
             )
 
     def refuse_non_finite(self, logits: np.ndarray, pixels: np.ndarray) -> None:
