@@ -273,7 +273,11 @@ REFUSED = [
      ValueError, COLUMN.format("date")),
     ("polars images", lambda X: pl.DataFrame({"pixel7": X}), ValueError, COLUMN.format("array")),
     ("polars of 128 bits", polars_frame_of_128_bits, ValueError, COLUMN.format("int128")),
-    ("polars lazy", lambda X: polars_frame(X).lazy(), TypeError, NO_ARRAY.format("LazyFrame")),
+    ("polars lazy", lambda X: polars_frame(X).lazy(), TypeError, r"lazy.*Pass <X>\.collect\(\)"),
+    ("list of polars lazy", lambda X: [pl.DataFrame(i).lazy() for i in X], TypeError,
+     r"<X>\[0\] must be .* lazy.*Pass <X>\[0\]\.collect\(\)"),
+    ("list of frames of categories", lambda X: [pd.DataFrame(i).astype("category") for i in X],
+     ValueError, r"<X>\[0\] has columns that are no numbers: \[\(0, 'category'\)"),
     ("pyarrow null", lambda X: pa.Table.from_pandas(frame(X)).set_column(
         7, "pixel7", [[None, 1.5] * 45]), ValueError, NAN),
     ("pyarrow str", lambda X: pa.Table.from_pandas(frame(X)).set_column(

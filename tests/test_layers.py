@@ -314,6 +314,9 @@ def test_gradients_pass_dropout_as_in_stock_layers(params):
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.97
 
 
+TANH = {"activation": "tanh"}
+HALF = {"rate": 0.5, "seed": 0}
+# Parameters, what is added to the output of which layers, and rows that are inserted after others.
 BRANCHES = {
     "around a convolution": ({"conv_stacks": ((4, 4), 3)}, {"stack1_conv2": "stack1_conv1"}),
     "around two": ({"conv_stacks": ((4, 4, 4),)}, {"stack1_conv3": "stack1_conv1"}),
@@ -333,22 +336,39 @@ BRANCHES = {
         {"conv_stacks": ((4, 4),), "batch_normalization": True},
         {"stack1_conv2": "stack1_conv1", "stack1_norm1": "stack1_conv1"},
     ),
+    "activation after dropout": (
+        {"conv_stacks": (4, 4)},
+        {},
+        {"stack1_dropout": Layer("Activation", "extra", ("stack1_dropout",), TANH, (4, 3, 4), {})},
+    ),
+    "dropout of what was before": (
+        {"conv_stacks": ((4, 4),)},
+        {"extra": "stack1_conv2"},
+        {"stack1_conv2": Layer("Dropout", "extra", ("stack1_conv1",), HALF, (8, 7, 4), {})},
+    ),
     "in the head": ({"conv_stacks": (4,), "dense_units": (6, 6)}, {"dense2": "dense1_dropout"}),
 }
 
 
 def branched(name):
     """Give an architecture where to the output of some layers that of others is added."""
-    params, sums = BRANCHES[name]
+    params, sums, *inserted = BRANCHES[name]
     rates = {"conv_dropout": 0.25, "dense_dropout": 0.5}
     architecture = make((8, 7, 2), padding="same", **rates, **params)
-    rows, renamed = [], {}
-    for row in architecture.layers:
-        rows.append(row._replace(inputs=tuple(renamed.get(name, name) for name in row.inputs)))
+    rows, latest = [], {}
+
+    def add(row):
+        rows.append(row)
         if row.name in sums:
-            renamed[row.name] = f"{row.name}_sum"
             inputs = row.name, sums[row.name]
-            rows.append(Layer("Add", renamed[row.name], inputs, {}, row.output_shape, {}))
+            rows.append(Layer("Add", f"{row.name}_sum", inputs, {}, row.output_shape, {}))
+
+    for row in architecture.layers:
+        add(row._replace(inputs=tuple(latest.get(name, name) for name in row.inputs)))
+        for extra in inserted:
+            if row.name in extra:
+                add(extra[row.name])
+        latest[row.name] = rows[-1].name
     vars(architecture)["layers"] = tuple(rows)
     return architecture
 

@@ -24,6 +24,23 @@ class Batches(Callback):
         pass
 
 
+class Restore(Callback):
+    """Does what `BackupAndRestore` does: it sets weights, and the epoch to start with."""
+
+    def on_train_begin(self, logs=None):
+        self.model.set_weights([weight + 0.25 for weight in self.model.get_weights()])
+        self.model._initial_epoch = 2
+
+
+class Logs(Callback):
+    """Puts what it hears at the end into the weights."""
+
+    def on_train_end(self, logs=None):
+        weights = self.model.get_weights()
+        weights[-1][0] = sum(logs.values())
+        self.model.set_weights(weights)
+
+
 class StopAndSpoil(Callback):
     """Changes the weights before the first epoch, and stops after the third."""
 
@@ -43,6 +60,8 @@ CASES = {
     "moments are kept": {"warm_start": True, "optimizer": "rmsprop"},
     "callbacks": {"callbacks": [Batches()]},
     "callbacks change and stop": {"callbacks": [StopAndSpoil()]},
+    "callbacks restore": {"callbacks": [Restore()], "warm_start": True},
+    "callbacks at the end": {"callbacks": [Logs()]},
     "rates of callbacks": {
         "callbacks": [LearningRateScheduler(lambda epoch, rate: rate if epoch % 2 else rate / 2)]
     },
@@ -88,7 +107,10 @@ def run(training, state=None, n_epochs=EPOCHS):
             for _ in range(n_epochs):
                 if training.goes_on:
                     training.run_epoch()
-            return training.state(), training.result
+            reached = training.state()
+            if n_epochs == EPOCHS:
+                training.end()
+            return reached, training.result
 
     return call_in_eager_mode(call)
 
@@ -115,10 +137,38 @@ def test_a_training_that_goes_on_from_another_is_resumed(new_training):
     _, first = run(new_training(**settings))
     _, expected = run(new_training(first, **settings))
     state, _ = run(new_training(first, **settings), n_epochs=2)
-    assert np.isfinite(state.loss_at_start)
     _, resumed = run(new_training(first, **settings), state)
     assert_equal(resumed, expected)
     assert resumed.n_epochs > first.n_epochs
+
+
+def test_there_is_no_state_within_an_epoch(new_training):
+    class Fail(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise InterruptedError
+
+    training = new_training(callbacks=[Fail()])
+    with training:
+        with pytest.raises(InterruptedError):
+            training.run_epoch()
+        with pytest.raises(RuntimeError, match="Epoch 1 has not ended"):
+            training.state()
+
+
+def test_there_is_no_state_after_a_training(new_training):
+    training = new_training()
+    call_in_eager_mode(training.run)
+    with pytest.raises(AttributeError, match="_variables"):  # others may have them now
+        training.state()
+
+
+def test_a_training_that_runs_again_does_the_same(new_training):
+    training = new_training(learning_rate_schedule="cosine", dense_dropout=0.2)
+    call_in_eager_mode(training.run)
+    first = training.result
+    call_in_eager_mode(training.run)
+    assert training.result is not first
+    assert_equal(training.result, first)
 
 
 def test_a_state_holds_copies(new_training):

@@ -30,6 +30,8 @@ from fashioncnn._inputs.nested import parse_callbacks
 from fashioncnn._inputs.parameters import (
     PARAMETER_CONSTRAINTS,
     Filters,
+    Float,
+    Int,
     Loss,
     Precision,
     Sizes,
@@ -256,7 +258,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         conv_stacks: Filters = ((32, 64),),
-        dense_units: int | Sequence[int] = (128,),
+        dense_units: Int | Sequence[Int] = (128,),
         *,
         kernel_size: Sizes = 3,
         padding: Padding = "valid",
@@ -264,28 +266,28 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         pool_size: Sizes = 2,
         batch_normalization: bool = False,
         global_pooling: GlobalPooling | None = None,
-        conv_dropout: float | Sequence[float] = 0.25,
-        dense_dropout: float = 0.2,
+        conv_dropout: Float | Sequence[Float] = 0.25,
+        dense_dropout: Float = 0.2,
         loss: Loss = "categorical_crossentropy",
-        label_smoothing: float = 0.0,
+        label_smoothing: Float = 0.0,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         optimizer: OptimizerName = "adam",
-        learning_rate: float | None = None,
+        learning_rate: Float | None = None,
         learning_rate_schedule: Schedule = "constant",
-        weight_decay: float = 0.0,
-        epochs: int = 12,
-        batch_size: int = 128,
+        weight_decay: Float = 0.0,
+        epochs: Int = 12,
+        batch_size: Int = 128,
         early_stopping: bool = False,
-        validation_fraction: float | None = None,
-        n_iter_no_change: int = 5,
-        tol: float = 1e-4,
+        validation_fraction: Float | None = None,
+        n_iter_no_change: Int = 5,
+        tol: Float = 1e-4,
         image_shape: Sequence[int] | None = None,
         scaling: ScalingKind | None = "standardize",
         precision: Precision = "float32",
         callbacks: Any = None,  # a Keras callback or a list of them; Keras has no types
         warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
+        random_state: Int | np.random.RandomState | None = None,
+        verbose: Int = 0,
     ) -> None:
         self.conv_stacks = conv_stacks
         self.dense_units = dense_units
@@ -545,7 +547,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return architecture, new_checkpoint(architecture, seed)
 
-    def _held_out_fraction(self) -> float | None:
+    def _held_out_fraction(self) -> Float | None:
         if self.validation_fraction is None and self.early_stopping:
             return _EARLY_STOPPING_FRACTION
         return self.validation_fraction

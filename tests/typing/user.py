@@ -8,6 +8,7 @@ from typing import Any, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import GridSearchCV
 
 from fashioncnn import (
     FASHION_MNIST_CLASSES,
@@ -32,6 +33,12 @@ clf = FashionCNNClassifier(
     image_shape=(28, 28),
     random_state=np.random.RandomState(0),
 )
+FashionCNNClassifier(epochs=np.int64(3), learning_rate=np.float32(0.1), verbose=True)
+settings: dict[str, Any] = {"epochs": 3, "optimizer": "adam"}
+FashionCNNClassifier(**settings)
+for seed in np.arange(3):
+    FashionCNNClassifier(random_state=seed)
+search = GridSearchCV(clf, {"learning_rate": np.geomspace(1e-4, 1e-2, 3)})
 FashionCNNClassifier((16, 32), 64, kernel_size=3, class_weight="balanced", scaling=None)
 FashionCNNClassifier(16)  # type: ignore[arg-type]
 FashionCNNClassifier(padding="full")  # type: ignore[arg-type]

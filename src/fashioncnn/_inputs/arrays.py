@@ -76,6 +76,10 @@ def _check_is_array_like(value: Any, name: str, what: str) -> None:
         raise ValueError(f"{name} is a {kind.__name__}; pass {what}, not a file or its name.")
     if hasattr(kind, "tocsr"):
         raise TypeError(SPARSE.format(name))
+    if hasattr(kind, "collect"):  # a frame of polars
+        raise TypeError(
+            f"{name} must be {what}; got a lazy {kind.__name__}. Pass {name}.collect()."
+        )
     if not isinstance(value, Sequence) and not _has_array_attribute(kind):
         raise TypeError(
             f"{name} must be {what}; got {kind.__name__}. Pass a list or an array: list({name}) "
@@ -96,7 +100,8 @@ def _convert_items(items: Sequence[Any], name: str, what: str) -> Sequence[Any]:
     """
     kinds = set(map(type, items)) - _SCALARS - {np.ndarray}
     lists = {kind for kind in kinds if issubclass(kind, (list, tuple))}
-    arrays = {kind for kind in kinds if _has_array_attribute(kind) or hasattr(kind, "tocsr")}
+    refused = {kind for kind in kinds if hasattr(kind, "tocsr") or hasattr(kind, "collect")}
+    arrays = {kind for kind in kinds if _has_array_attribute(kind)} | refused
     if not lists and not arrays:
         return items
     result = list(items)

@@ -18,6 +18,7 @@ from fashioncnn._inputs.labels import (
     refuse_other_classes,
 )
 from fashioncnn._inputs.nested import parse_image_shape
+from fashioncnn._inputs.parameters import Float
 from fashioncnn._inputs.split import split_rows
 from fashioncnn._inputs.weights import (
     absolute_product,
@@ -183,7 +184,7 @@ def _check_validation(
     return LabelledImages(pixels, codes, relative_product(weights, weight_of_class[codes]))
 
 
-def split_data(data: TrainingData, validation_fraction: float | None, seed: int) -> TrainingSplit:
+def split_data(data: TrainingData, validation_fraction: Float | None, seed: int) -> TrainingSplit:
     """Hold out a share of the images where none are given to validate on, and scale weights.
 
     Raises

@@ -218,6 +218,7 @@ def _as_array(X: Any, name: str) -> np.ndarray:
     _refuse_files(X, name)
     _refuse_pair(X, name)
     _check_modes(X, name)
+    X = [check_frame(x, f"{name}[{i}]")[1] if is_frame(x) else x for i, x in enumerate(X)]
     try:
         return to_array(X, name, _IMAGES)
     except ValueError as error:

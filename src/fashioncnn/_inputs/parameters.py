@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fashioncnn._inputs.nested import (
@@ -21,6 +22,8 @@ from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.scaling import ScalingKind
 from fashioncnn._network.schedules import Schedule
 
+Int = int | np.integer[Any]
+Float = float | np.floating[Any]
 Filters = Sequence[int | Sequence[int]]
 Sizes = int | Sequence[int] | Sequence[Sequence[int]]
 Loss = Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]

@@ -6,11 +6,12 @@ import math
 import numpy as np
 
 from fashioncnn._inputs.labels import labels_to_list
+from fashioncnn._inputs.parameters import Float
 from fashioncnn._messages import shortened, warn_user
 
 
 def split_rows(
-    codes: np.ndarray, classes: np.ndarray, validation_fraction: float, seed: int
+    codes: np.ndarray, classes: np.ndarray, validation_fraction: Float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split row numbers into a training and a validation part, stratified and shuffled.
 

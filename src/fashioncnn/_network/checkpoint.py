@@ -58,7 +58,8 @@ class Checkpoint(NamedTuple):
 class ResumableState(NamedTuple):
     """Where a fit stands between two epochs, from which the same fit goes on to the same bits.
 
-    The same fit is one with the same data, parameters and checkpoint to begin with.
+    The same fit is one with the same data, parameters and checkpoint to begin with. What callbacks
+    remember is not part of it: they go on to the same bits if they remember nothing.
     """
 
     epoch: int  # how many epochs have ended
@@ -68,9 +69,8 @@ class ResumableState(NamedTuple):
     learning_rate: float  # of the last step
     chosen_rate: float | None  # that a callback has set for all further steps
     history: History  # of this fit
-    loss_at_start: float  # on the validation part, where early stopping compares with it; or NaN
     best_epoch: int  # of this fit
-    best: Checkpoint  # what the fit leaves if it ends here, but for the history
+    best: Checkpoint | None  # the weights to keep, with the steps behind them; None before an epoch
     must_stop: bool  # whether early stopping or a callback wants the fit to end
 
 

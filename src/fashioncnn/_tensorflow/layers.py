@@ -98,7 +98,8 @@ def _gradients(run: Run, loss: Tensor, trainable: Tensors) -> Tensors:
     TensorFlow would fuse it with the gradient of the kernel before it, to one operation that takes
     longer than both.
     """
-    totals: dict[str, Tensor] = {}  # at the name of a bias first the gradient of the tensor after
+    # By the name of a bias: the gradient of the tensor after its cut, until that is reached.
+    totals: dict[str, Tensor] = {}
     target, upstream = loss, None
     for n_before in reversed(range(len(run.cuts) + 1)):
         sources = {**trainable, **{cut.bias: cut.after for cut in run.cuts[:n_before]}}

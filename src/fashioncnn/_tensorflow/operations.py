@@ -53,7 +53,7 @@ class Run:
     tape: Any = None
     statistics: dict[str, Tensor] = field(default_factory=dict)  # new moving means and variances
     cuts: list[TapeCut] = field(default_factory=list)  # in the order of the layers
-    # By what the output of a layer is yet to be multiplied, because of dropout before it.
+    # The factor by which a layer's output must still be multiplied, because of dropout before it.
     factors: dict[str, float] = field(default_factory=dict)
 
     def weight(self, layer: Layer, variable: str) -> Tensor:
@@ -61,7 +61,7 @@ class Run:
         return self.weights[f"{layer.name}/{variable}"]
 
     def factor(self, layer: Layer) -> float:
-        """Return by what the first input of a layer is yet to be multiplied."""
+        """Return the factor by which the first input of a layer must still be multiplied."""
         return self.factors.get(layer.inputs[0], 1.0)
 
 

@@ -44,7 +44,8 @@ class Lock:
     Attributes
     ----------
     mutex : threading.Lock
-        For ``with``. It is not wrapped, since an interrupt in a method of ours could leave it held.
+        The lock itself, for ``with lock.mutex:``. Ctrl-C in a method of ours that acquires it could
+        leave it held.
     """
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ class Callbacks:
     Attributes
     ----------
     variables : TrainingVariables or None
-        The same.
+        Those given; None without callbacks.
     has_batch_hooks, has_test_batch_hooks : bool
         Whether a callback wants to be called for each batch.
     first_epoch : int
@@ -53,6 +53,8 @@ class Callbacks:
     stop_training : bool
         Whether a callback wants training to end.
     """
+
+    _progress: OptimizerProgress  # set by `begin`
 
     def __init__(
         self,
@@ -72,9 +74,6 @@ class Callbacks:
         )
         self.first_epoch = 0
         self.stop_training = False
-        self._logs: dict[str, float] = {}
-
-    _progress: OptimizerProgress  # from `begin` on
 
     def begin(self, params: Mapping[str, Any], progress: OptimizerProgress) -> None:
         """Show callbacks the model, as it is before the first step, and call `on_train_begin`.
@@ -179,12 +178,7 @@ class Callbacks:
 
     def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Call the hook after an epoch, counted from 0; callbacks add to the logs for others."""
-        self._logs = dict(sorted(logs.items()))
-        self.call("on_epoch_end", epoch, dict(self._logs))
-
-    def end(self) -> None:
-        """Call the hook after the last epoch, with its logs as they were at first."""
-        self.call("on_train_end", dict(self._logs))
+        self.call("on_epoch_end", epoch, dict(sorted(logs.items())))
 
     def close(self) -> None:
         """Take the model away from the callbacks."""

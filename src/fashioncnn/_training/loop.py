@@ -18,7 +18,7 @@ from fashioncnn._network.checkpoint import (
 )
 from fashioncnn._network.data import network_dtype
 from fashioncnn._tensorflow.prediction import Predictor
-from fashioncnn._tensorflow.program import program_for
+from fashioncnn._tensorflow.program import Program, program_for
 from fashioncnn._tensorflow.steps import TrainingVariables
 from fashioncnn._training.callbacks import Callbacks, new_callbacks
 from fashioncnn._training.compiled_steps import CompiledSteps
@@ -33,7 +33,7 @@ class Training:
     """One training of a network, from a checkpoint on.
 
     `run` does all of it. In parts: within ``with training:``, which lends it TensorFlow's
-    variables, `run_epoch` as long as `goes_on`, then `end`. Whatever interrupts it, `result` is
+    variables, `run_epoch` as long as `goes_on`, then `end`. If anything interrupts it, `result` is
     what the epochs so far have led to.
 
     Parameters
@@ -54,31 +54,26 @@ class Training:
         The number of the epoch that runs or ran last, counted from 1.
     """
 
-    # Only within ``with training:``.
+    # Set by `__enter__` and `_begin`. The first four are there only within ``with training:``.
+    _resources: ExitStack
     _callbacks: Callbacks
     _variables: TrainingVariables
     _steps: CompiledSteps
-    _resources: ExitStack
+    _program: Program
+    _optimizer: OptimizerProgress
+    _history: History  # of this training
+    _loss_at_start: float
+    _best_epoch: int
+    _best: Checkpoint  # the weights to keep, without the history
+    _n_steps: int  # of this training
+    _must_stop: bool
 
     def __init__(self, task: TrainingTask, callbacks: Sequence[Any]) -> None:
         before = task.checkpoint.with_update_rule(task.update_rule)
         self.task = task._replace(checkpoint=before)
         self.callbacks = callbacks
-        self._program = program_for(task.network.architecture)
-        self._optimizer = OptimizerProgress(
-            task.settings.learning_rate_schedule,
-            task.settings.learning_rate,
-            task.settings.epochs * task.steps_per_epoch,
-            before.iterations,
-        )
         self.result: Checkpoint | None = None
         self.epoch = 0
-        self._history = empty_history()  # of this training
-        self._loss_at_start = math.nan
-        self._best_epoch = 0
-        self._best = before
-        self._n_steps = 0  # of this training
-        self._must_stop = False
 
     def run(self) -> None:
         """Train until the last epoch, or until training is to stop.
@@ -97,6 +92,7 @@ class Training:
         with ExitStack() as resources:
             self._callbacks = new_callbacks(self.callbacks, self.task.network)
             resources.callback(self._callbacks.close)
+            self._program = program_for(self.task.network.architecture)
             lent = resources.enter_context(self._program.training_variables(self.task.update_rule))
             self._begin(lent)
             self._resources = resources.pop_all()
@@ -104,29 +100,34 @@ class Training:
 
     def __exit__(self, *exception: object) -> None:
         self._resources.close()
+        del self._callbacks, self._variables, self._steps, self._resources  # others may have them
 
     def _begin(self, lent: TrainingVariables) -> None:
         """Start from the checkpoint, on the variables of the callbacks' model or on lent ones."""
         task, before = self.task, self.task.checkpoint
+        settings, n_steps = task.settings, task.steps_per_epoch
+        self._optimizer = OptimizerProgress(
+            settings.learning_rate_schedule,
+            settings.learning_rate,
+            settings.epochs * n_steps,
+            before.iterations,
+        )
         dtype = network_dtype(task.split.images.pixels.dtype).name
         function = self._program.training_function(
-            task.update_rule, lent, dtype, task.settings.precision
+            task.update_rule, lent, dtype, settings.precision
         )
         self._variables = self._callbacks.variables or lent
         self._variables.assign(before.weights, before.slots)
         self._steps = CompiledSteps(task, function, self._variables, self._optimizer)
-        if task.settings.early_stopping and before.n_epochs:
-            self._loss_at_start = self._evaluate().means()["loss"]
-        params = {
-            "verbose": task.settings.verbose,
-            "epochs": task.settings.epochs,
-            "steps": task.steps_per_epoch,
-        }
+        has_to_compare = settings.early_stopping and before.n_epochs
+        self._loss_at_start = self._evaluate().means()["loss"] if has_to_compare else math.nan
+        params = {"verbose": settings.verbose, "epochs": settings.epochs, "steps": n_steps}
         self._callbacks.begin(params, self._optimizer)
         self.epoch = self._best_epoch = self._callbacks.first_epoch
         self._history = empty_history(self.epoch)
-        self._n_steps = self.epoch * task.steps_per_epoch
+        self._n_steps = self.epoch * n_steps
         self._best = before._replace(n_steps=before.n_steps + self._n_steps)
+        self._must_stop = False
 
     def resume(self, state: ResumableState) -> None:
         """Go on from where the same training stood, instead of from its checkpoint."""
@@ -135,25 +136,31 @@ class Training:
         self._optimizer.learning_rate = state.learning_rate
         self._optimizer.chosen_rate = state.chosen_rate
         self.epoch, self._best_epoch = state.epoch, state.best_epoch
-        self._history, self._loss_at_start = state.history, state.loss_at_start
-        self._best = state.best
-        self.result = self._result() if state.epoch else None
-        self._must_stop = state.must_stop
+        self._history, self._must_stop = state.history, state.must_stop
+        if state.best is not None:
+            self._best = state.best
+            self.result = self._result()
 
     def state(self) -> ResumableState:
-        """Return where training stands after an epoch."""
-        is_best = self.result is not None and self._best_epoch == self.epoch  # so equal weights
+        """Return where training stands, within ``with training:`` and between two epochs.
+
+        Raises
+        ------
+        RuntimeError
+            If the last epoch has been interrupted.
+        """
+        if len(self._history["loss"]) != self.epoch:
+            raise RuntimeError(f"Epoch {self.epoch} has not ended; nothing can go on from it.")
         return ResumableState(
             epoch=self.epoch,
-            weights=self._best.weights if is_best else self._variables.weights_as_numpy(),
+            weights=self._variables.weights_as_numpy(),
             slots=self._variables.slots_as_numpy(),
             iterations=self._optimizer.iterations,
             learning_rate=self._optimizer.learning_rate,
             chosen_rate=self._optimizer.chosen_rate,
             history=self._history,
-            loss_at_start=self._loss_at_start,
             best_epoch=self._best_epoch,
-            best=self._best,
+            best=None if self.result is None else self._best,
             must_stop=self._must_stop,
         )
 
@@ -180,8 +187,9 @@ class Training:
         self._note({name: [value] for name, value in noted.items()})
 
     def end(self) -> None:
-        """Let callbacks do what they do in the end; it may change the weights."""
-        self._callbacks.end()
+        """Call the hook after the last epoch, with its logs; it may change the weights."""
+        names = sorted(self._history.keys() - {"learning_rate"}) if self.result else ()
+        self._callbacks.call("on_train_end", {name: self._history[name][-1] for name in names})
         if self._callbacks.variables is not None and self._best_epoch == self.epoch:
             self._best = self._checkpoint()
             self.result = self._result()
