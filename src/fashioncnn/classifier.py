@@ -499,7 +499,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
         They are set if training ends, or if the user interrupts it after an epoch.
         """
-        architecture, checkpoint = self._begin(data, previous)
+        architecture, checkpoint = self._initial_network(data, previous)
         fraction, seed = self._held_out_fraction(), checkpoint.seeds.split
         split = train_on_all(data) if is_partial else split_data(data, fraction, seed)
         if previous is None:
@@ -534,7 +534,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             raise
         return self
 
-    def _begin(
+    def _initial_network(
         self, data: TrainingData, previous: FittedNetwork | None
     ) -> tuple[Architecture, Checkpoint]:
         """Return the architecture, and its initial weights or where training has left it."""
