@@ -118,8 +118,10 @@ def _hint(labels: np.ndarray, name: str) -> str:
 
 
 def _refuse_missing(labels: np.ndarray, name: str) -> None:
-    can_miss = labels.dtype.kind in "OfcMm"
-    rows = [row for row, label in enumerate(labels) if is_missing(label)] if can_miss else []
+    if labels.dtype == object:
+        rows = [row for row, label in enumerate(labels) if is_missing(label)]
+    else:  # NaN and NaT differ from themselves
+        rows = np.flatnonzero(labels != labels).tolist()
     if rows:  # the first words are what scikit-learn says of None
         raise ValueError(
             f"Unknown label type: unknown. Input {name} contains NaN: row {rows[0]} is "
