@@ -269,6 +269,16 @@ def mask_of(architecture, layer, shape, seed=0, step=0):
     return run_layer(run, layer, tf.ones(shape)).numpy(), run.factors[layer.name]
 
 
+def masks_of_step(architecture, n_rows, n_real):
+    """Return by what each dropout layer multiplies the rows that count, in a step of our own."""
+    masks = {}
+    for layer in architecture.layers:
+        if layer.kind == "Dropout":
+            mask, factor = mask_of(architecture, layer, (n_rows, *layer.output_shape))
+            masks[layer.name] = mask[:n_real] * factor
+    return masks
+
+
 def masks_of(rates, shape, seeds=(0,), steps=(0,)):
     """Return which values each dropout layer keeps, by seed, step and layer."""
     architecture = make(conv_stacks=(2,) * len(rates), conv_dropout=tuple(rates))
@@ -297,11 +307,7 @@ def test_gradients_pass_dropout_as_in_stock_layers(params):
     architecture = make((14, 13, 2), conv_dropout=(0.25, 0.1), dense_dropout=0.5, **params)
     weights = weights_of(architecture)
     (images, targets), n_real = batch(architecture, 12), 7
-    masks = {}
-    for layer in architecture.layers:
-        if layer.kind == "Dropout":
-            mask, scale = mask_of(architecture, layer, (12, *layer.output_shape))
-            masks[layer.name] = mask[:n_real] * scale
+    masks = masks_of_step(architecture, 12, n_real)
     assert len(masks) == 3
     _, expected, _ = stock_step(architecture, weights, images[:n_real], targets[:n_real], masks)
     _, gradients, _ = our_step(architecture, weights, images, targets, n_real)
@@ -381,11 +387,7 @@ def test_branches_are_those_of_stock_layers(name, monkeypatch):
     architecture = branched(name)
     weights = weights_of(architecture)
     (images, targets), n_real = batch(architecture, 12), 7
-    masks = {}
-    for layer in architecture.layers:
-        if layer.kind == "Dropout":
-            mask, factor = mask_of(architecture, layer, (12, *layer.output_shape))
-            masks[layer.name] = mask[:n_real] * factor
+    masks = masks_of_step(architecture, 12, n_real)
     stock = stock_step(architecture, weights, images[:n_real], targets[:n_real], masks)
     logits, gradients, moving = our_step(architecture, weights, images, targets, n_real)
     assert_equal({"logits": logits[:n_real]}, {"logits": stock[0]})

@@ -71,7 +71,7 @@ def test_names_of_the_moments_of_keras_optimizers(name):
     optimizer = new_keras_optimizer(Compilation(name, 0.1, 0.0, "categorical_crossentropy"))
     optimizer.build(layer.trainable_variables)
     rule = UPDATE_RULES[OPTIMIZERS[name].update_rule]
-    slots = [keras_slots(optimizer, rule, weight) for weight in layer.trainable_variables]
+    slots = keras_slots(optimizer, rule, layer.trainable_variables)
     gradients = [tf.fill(weight.shape, 3.0) for weight in layer.trainable_variables]
     optimizer.apply(gradients)
     first = {"adam": [0.3, 0.009], "rmsprop": [0.9, 0], "sgd": [-0.3]}[rule.name]

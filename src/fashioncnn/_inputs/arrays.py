@@ -9,6 +9,7 @@ import numpy as np
 
 # Types with one of these attributes are array-likes. Data sets and generators have none of them.
 _ARRAY_ATTRIBUTES = ("__array__", "__array_interface__", "__dlpack__")
+_REFUSED = ("tocsr", "collect")  # of sparse matrices and lazy frames
 _SCALARS = frozenset({bool, int, float, *np.sctypeDict.values()})
 FILES = (str, bytes, bytearray, os.PathLike)
 SPARSE = (
@@ -80,15 +81,15 @@ def _check_is_array_like(value: Any, name: str, what: str) -> None:
         raise TypeError(
             f"{name} must be {what}; got a lazy {kind.__name__}. Pass {name}.collect()."
         )
-    if not isinstance(value, Sequence) and not _has_array_attribute(kind):
+    if not isinstance(value, Sequence) and not _has_attribute(kind, *_ARRAY_ATTRIBUTES):
         raise TypeError(
             f"{name} must be {what}; got {kind.__name__}. Pass a list or an array: list({name}) "
             "collects a generator; collect a data set's images and labels into one array each."
         )
 
 
-def _has_array_attribute(kind: type) -> bool:
-    return any(hasattr(kind, attribute) for attribute in _ARRAY_ATTRIBUTES)
+def _has_attribute(kind: type, *attributes: str) -> bool:
+    return any(hasattr(kind, attribute) for attribute in attributes)
 
 
 def _convert_items(items: Sequence[Any], name: str, what: str) -> Sequence[Any]:
@@ -100,8 +101,7 @@ def _convert_items(items: Sequence[Any], name: str, what: str) -> Sequence[Any]:
     """
     kinds = set(map(type, items)) - _SCALARS - {np.ndarray}
     lists = {kind for kind in kinds if issubclass(kind, (list, tuple))}
-    refused = {kind for kind in kinds if hasattr(kind, "tocsr") or hasattr(kind, "collect")}
-    arrays = {kind for kind in kinds if _has_array_attribute(kind)} | refused
+    arrays = {kind for kind in kinds if _has_attribute(kind, *_ARRAY_ATTRIBUTES, *_REFUSED)}
     if not lists and not arrays:
         return items
     result = list(items)

@@ -94,11 +94,8 @@ def check_images(
 
     Returns
     -------
-    pixels : ndarray of shape (n, h, w, c)
-        The images, of any dtype of numbers. `as_network_input` casts them batch by batch.
-    source_dtype : dtype
-        The dtype that X had as an array. It is a dtype of integers also where the columns of a
-        data frame are nullable integers, which scikit-learn converts to floats.
+    pixels, source_dtype : ndarray of shape (n, h, w, c), dtype
+        As from `check_first_images`.
 
     Raises
     ------

@@ -218,18 +218,19 @@ def encode_known_labels(
         As from `check_labels`, or if a label is not among the classes.
     """
     labels = check_labels(y, name)
-    unknown, known = _unknown_labels(labels, classes), shortened(labels_to_list(classes))
-    if unknown and is_piece:  # scikit-learn's message
+    unknown = _unknown_labels(labels, classes)
+    if not unknown:
+        return np.searchsorted(classes, labels.astype(classes.dtype)).astype(np.int32)
+    known = shortened(labels_to_list(classes))
+    if is_piece:  # scikit-learn's message
         raise ValueError(
             f"`y` has classes not in `self.classes_`: {shortened(unknown)}. `self.classes_` has "
             f"{known}, and cannot change. Take a new classifier, as sklearn.base.clone makes, and "
             "pass all labels as classes in its first call of partial_fit."
         )
-    if unknown:
-        raise ValueError(
-            f"{name} has labels that y lacks: {shortened(unknown)}. The classes of y are {known}."
-        )
-    return np.searchsorted(classes, labels.astype(classes.dtype)).astype(np.int32)
+    raise ValueError(
+        f"{name} has labels that y lacks: {shortened(unknown)}. The classes of y are {known}."
+    )
 
 
 def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
@@ -246,7 +247,7 @@ def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
         kinds = " and ".join(sorted((kind, other), reverse=True))
         raise ValueError(
             f"Mix of label input types ({kinds}): y has "
-            f"{labels_to_list(labels)[0]!r} in row 0, but the classes are "
+            f"{labels_to_list(labels[:1])[0]!r} in row 0, but the classes are "
             f"{shortened(labels_to_list(classes))}."
         )
     return labels

@@ -9,7 +9,7 @@ from fashioncnn._network.fitted import FittedNetwork, Network
 from fashioncnn._network.scaling import Scaling
 from fashioncnn._tensorflow.backend import call_in_clean_thread, keras
 from fashioncnn._tensorflow.optimizers import new_keras_optimizer
-from fashioncnn._tensorflow.start import Lock
+from fashioncnn._tensorflow.start import Lock, get_or_make
 
 _models: weakref.WeakKeyDictionary[FittedNetwork, keras.Model] = weakref.WeakKeyDictionary()
 _models_lock = Lock()
@@ -23,10 +23,7 @@ def keras_model_for(network: FittedNetwork) -> keras.Model:
         set_weights(model, network.weights)
         return model
 
-    with _models_lock.mutex:
-        if network not in _models:
-            _models[network] = call_in_clean_thread(build)
-        return _models[network]
+    return get_or_make(_models, network, lambda: call_in_clean_thread(build), _models_lock)
 
 
 def build_network(

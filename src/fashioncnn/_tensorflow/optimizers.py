@@ -119,14 +119,16 @@ def new_keras_optimizer(compilation: Compilation) -> keras.optimizers.Optimizer:
 
 
 def keras_slots(
-    optimizer: keras.optimizers.Optimizer, update_rule: UpdateRule, weight: keras.Variable
-) -> tuple[Variable, ...]:
-    """Return the variables that a built Keras optimizer has for a weight, in the rule's order."""
+    optimizer: keras.optimizers.Optimizer,
+    update_rule: UpdateRule,
+    weights: Iterable[keras.Variable],
+) -> list[tuple[Variable, ...]]:
+    """Return what a built Keras optimizer has for each weight, in the order of the rule's slots."""
     variables = {variable.path: variable.value for variable in optimizer.variables}
-    prefix = f"{optimizer.name}/{weight.path.replace('/', '_')}"
-    return tuple(
-        variables[f"{prefix}_{slot}"]
-        if slot
-        else tf.Variable(tf.zeros(weight.shape), trainable=False)
-        for slot in update_rule.keras_slots
-    )
+
+    def slot_of(weight: keras.Variable, slot: str | None) -> Variable:
+        if slot is None:
+            return tf.Variable(tf.zeros(weight.shape), trainable=False)
+        return variables[f"{optimizer.name}/{weight.path.replace('/', '_')}_{slot}"]
+
+    return [tuple(slot_of(weight, slot) for slot in update_rule.keras_slots) for weight in weights]

@@ -19,7 +19,7 @@ from fashioncnn._tensorflow.backend import (
     tf,
 )
 from fashioncnn._tensorflow.program import Program, program_for
-from fashioncnn._tensorflow.start import Lock
+from fashioncnn._tensorflow.start import Lock, get_or_make
 
 _MAX_ACTIVATION_BYTES = 256 * 2**20  # of the largest feature map in a batch
 # All places of a batch are computed by the same instructions only if the matrix product's inner
@@ -92,15 +92,11 @@ def predict_logits(network: FittedNetwork, pixels: np.ndarray) -> np.ndarray:
 
 def _predictor_for(network: FittedNetwork) -> Predictor:
     """Return the one predictor of a network, made when it is first asked for."""
-    predictor = _predictors.get(network)
-    if predictor is None:
-        with _predictors_lock.mutex:
-            predictor = _predictors.get(network)
-            if predictor is None:
-                program = program_for(network.architecture)
-                predictor = Predictor(program, network.weights, network.scaling)
-                _predictors[network] = predictor
-    return predictor
+
+    def make() -> Predictor:
+        return Predictor(program_for(network.architecture), network.weights, network.scaling)
+
+    return get_or_make(_predictors, network, make, _predictors_lock)
 
 
 def batch_sizes(largest_activation: int) -> list[int]:

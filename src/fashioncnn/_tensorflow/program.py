@@ -14,7 +14,7 @@ from typing import TypeVar
 from fashioncnn._network.architecture import Architecture, Shape
 from fashioncnn._tensorflow.backend import Function, call_in_clean_thread
 from fashioncnn._tensorflow.optimizers import UPDATE_RULES
-from fashioncnn._tensorflow.start import Lock
+from fashioncnn._tensorflow.start import Lock, get_or_make
 from fashioncnn._tensorflow.steps import (
     StepGraph,
     TrainingVariables,
@@ -37,25 +37,20 @@ class Program:
     ----------
     architecture : Architecture
         What the program computes.
-    n_traces : int
-        How many functions have been traced so far.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
-        self.n_traces = 0
         self._functions: dict[tuple[str, ...], Function] = {}
         self._lock = Lock()
 
+    @property
+    def n_traces(self) -> int:
+        """How many functions have been traced so far."""
+        return len(self._functions)
+
     def _function(self, key: tuple[str, ...], trace: Callable[[], Function]) -> Function:
-        function = self._functions.get(key)
-        if function is None:
-            with self._lock.mutex:
-                if key not in self._functions:
-                    self._functions[key] = call_in_clean_thread(trace)
-                    self.n_traces += 1
-                function = self._functions[key]
-        return function
+        return get_or_make(self._functions, key, lambda: call_in_clean_thread(trace), self._lock)
 
     def forward_function(self, shapes: Mapping[str, Shape], dtype: str) -> Function:
         """Return the compiled prediction for pixels of a dtype; see `trace_forward`."""

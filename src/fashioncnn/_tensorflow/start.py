@@ -6,10 +6,12 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import TypeVar
 
 T = TypeVar("T")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 _BACKEND = "fashioncnn._tensorflow.backend"  # imported by its name, since it imports this module
 _SECONDS_TO_BEGIN = 1.0  # more than a new thread ever takes
@@ -54,6 +56,19 @@ class Lock:
 
 
 _locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def get_or_make(
+    values: MutableMapping[Key, Value], key: Key, make: Callable[[], Value], lock: Lock
+) -> Value:
+    """Return the value of a key; it is made once, by the first thread that asks for it."""
+    value = values.get(key)
+    if value is None:
+        with lock.mutex:
+            value = values.get(key)
+            if value is None:
+                value = values[key] = make()
+    return value
 
 
 def call_in_thread(function: Callable[[], T]) -> T:

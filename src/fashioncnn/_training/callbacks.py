@@ -235,12 +235,10 @@ def _build_model(network: Network) -> tuple[keras.Model, TrainingVariables]:
     model.compute_metrics(None, tf.constant([0]) if is_sparse else probabilities, probabilities)
     model.reset_metrics()
     rule = UPDATE_RULES[OPTIMIZERS[network.compilation.optimizer].update_rule]
+    slots = keras_slots(model.optimizer, rule, model.trainable_weights)
     variables = TrainingVariables(
         weights={weight_name(weight): weight.value for weight in model.weights},
-        slots={
-            weight_name(weight): keras_slots(model.optimizer, rule, weight)
-            for weight in model.trainable_weights
-        },
+        slots=dict(zip(map(weight_name, model.trainable_weights), slots, strict=True)),
     )
     return model, variables
 

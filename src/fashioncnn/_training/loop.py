@@ -247,20 +247,17 @@ class Training:
     def _note(self, metrics: History) -> None:
         """Note the metrics of an epoch, the weights if they are the best, and whether to stop."""
         self._history = append_history(self._history, metrics)
-        stopping, self._best_epoch = self.task.settings.early_stopping, self.epoch
+        self._best_epoch, self._must_stop = self.epoch, self._callbacks.stop_training
+        stopping = self.task.settings.early_stopping
         if stopping:
             losses = [self._loss_at_start, *self._history.get("val_loss", [])]
             self._best_epoch = best_epoch(losses, stopping.tol)
+            self._must_stop |= self.epoch - self._best_epoch >= stopping.n_iter_no_change
         if self._best_epoch == self.epoch:
             self._best = self._checkpoint()
         n_steps = self.task.checkpoint.n_steps + self._n_steps
         self._best = self._best._replace(n_steps=n_steps)
         self.result = self._result()
-        self._must_stop = self._callbacks.stop_training or self._has_stopped_improving()
-
-    def _has_stopped_improving(self) -> bool:
-        stopping = self.task.settings.early_stopping
-        return stopping is not None and self.epoch - self._best_epoch >= stopping.n_iter_no_change
 
     def _checkpoint(self) -> Checkpoint:
         """Copy what the variables hold; weights that are not finite are refused."""
