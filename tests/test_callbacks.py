@@ -179,9 +179,11 @@ def test_every_hook_is_called_with_what_keras_gives(data, make, optimizer, loss)
     assert_same_training(clf, model, history)
 
 
-def test_who_only_looks_changes_no_bit(images, small, data):
-    plain = small(validation_fraction=0.2, epochs=3).fit(*images)
-    watched = small(validation_fraction=0.2, epochs=3, callbacks=Recorder()).fit(*images)
+@pytest.mark.parametrize("is_normalized", [False, True])
+def test_who_only_looks_changes_no_bit(images, small, is_normalized):
+    settings = {"validation_fraction": 0.2, "epochs": 3, "batch_normalization": is_normalized}
+    plain = small(**settings).fit(*images)
+    watched = small(**settings, callbacks=Recorder()).fit(*images)
     assert watched.history_ == plain.history_
     np.testing.assert_array_equal(watched.predict_proba(images[0]), plain.predict_proba(images[0]))
 
@@ -368,9 +370,16 @@ class Crash(Callback):
             raise InterruptedError("the machine went down")
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_backup_and_restore(data, make, tmp_path, schedule):
-    settings = {"learning_rate_schedule": schedule, "conv_dropout": 0.3, "warm_start": True}
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate_schedule": "constant", "batch_normalization": True, "batch_size": 25},
+        {"learning_rate_schedule": "cosine"},
+    ],
+    ids=str,
+)
+def test_backup_and_restore(data, make, tmp_path, settings):
+    settings = {**settings, "conv_dropout": 0.3, "warm_start": True}
     backup = BackupAndRestore(tmp_path / "backup")
     whole = make(**settings).fit(**data)
     clf = make(**settings, callbacks=[backup, Crash(2)])

@@ -39,14 +39,16 @@ def test_a_warm_start_goes_on_as_if_it_had_never_stopped(images, small, params):
     assert_same(parts, whole, images[0])
 
 
-def test_partial_fits_go_on_as_epochs_do(images, small):
+@pytest.mark.parametrize("is_normalized", [False, True])
+def test_partial_fits_go_on_as_epochs_do(images, small, is_normalized):
     X, y = images
-    clf = small()
+    clf = small(batch_normalization=is_normalized)
     for _ in range(3):
         clf.partial_fit(X, y, classes=["up", "right", "left"])
-    assert_same(clf, small(epochs=3).fit(X, y), X)
+    assert_same(clf, small(epochs=3, batch_normalization=is_normalized).fit(X, y), X)
     # from a fit as well, and after it with the moments that it kept
-    other = small(epochs=2, warm_start=True).fit(X, y).partial_fit(X, y)
+    other = small(epochs=2, warm_start=True, batch_normalization=is_normalized)
+    other.fit(X, y).partial_fit(X, y)
     assert_same(other, clf, X)
 
 

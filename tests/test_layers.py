@@ -13,6 +13,7 @@ import tensorflow as tf
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import Activation, Layer, initial_weights
+from fashioncnn._network.batches import MOMENTUM
 from fashioncnn._network.folding import fold_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
 from fashioncnn._tensorflow.layers import _MONOTONE, apply_network, train_network
@@ -80,7 +81,7 @@ def traced_step(architecture, weights, images, targets, n_real=None, precision="
 
     @tf.function(autograph=False)
     def step():
-        training = TrainingMode(seed, 0, tf.constant(n_real), precision)
+        training = TrainingMode(seed, 0, tf.constant(n_real), 1 - MOMENTUM, precision)
         trained = train_network(architecture, tensors, tf.constant(images), training, loss_of)
         return trained.logits, trained.gradients, trained.statistics
 
@@ -265,7 +266,7 @@ def test_dropout_acts_before_convolutions_too():
 
 def mask_of(architecture, layer, shape, seed=0, step=0):
     """Return which values a dropout layer keeps, and by what they are yet to be multiplied."""
-    run = Run(architecture, {}, TrainingMode(seed, step, 1, "float32"))
+    run = Run(architecture, {}, TrainingMode(seed, step, 1, 1.0, "float32"))
     return run_layer(run, layer, tf.ones(shape)).numpy(), run.factors[layer.name]
 
 
@@ -407,7 +408,7 @@ def test_dropout_decides_for_each_of_any_number_of_values(rate, n_values):
     (layer,) = (each for each in architecture.layers if each.kind == "Dropout")
 
     def dropped(step):
-        run = Run(architecture, {}, TrainingMode(0, step, 1, "float32"))
+        run = Run(architecture, {}, TrainingMode(0, step, 1, 1.0, "float32"))
         return run_layer(run, layer, tf.ones(n_values, tf.uint8)).numpy()
 
     n_steps = 100 if n_values < 100 else 1

@@ -476,7 +476,7 @@ def test_weight_k_is_k_copies_in_loss_and_gradient(data, network, seed, n_rows, 
             losses = cross_entropy(logits, codes[rows], label_smoothing)
             return tf.reduce_sum(losses * shares * len(rows))
 
-        training = TrainingMode(0, 0, len(rows), "float32")
+        training = TrainingMode(0, 0, len(rows), 1.0, "float32")
         trained = train_network(architecture, values, images[rows], training, loss_of)
         return [trained.loss / len(rows), *trained.gradients.values()]
 

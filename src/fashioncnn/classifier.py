@@ -106,7 +106,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The windows of max pooling, like `kernel_size`.
     batch_normalization : bool, default=False
         Whether to normalise after each convolution, which then has no bias. In each stack pooling
-        comes before the last normalisation and activation.
+        comes before the last normalisation and activation. Moving means and variances are corrected
+        for their bias [7]_, so that a network predicts as it trained, after few steps too.
     global_pooling : {"avg", "max"} or None, default=None
         How to reduce the last feature maps to one value per channel; None flattens them.
     conv_dropout : float or sequence of float, default=0.25
@@ -138,7 +139,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     epochs : int, default=12
         How many times training passes over the data, at most with `early_stopping`.
     batch_size : int, default=128
-        The number of images per step; clipped to the number of images.
+        The number of images per step; clipped to the number of images. What is left at the end of
+        an epoch is a smaller batch. With batch normalisation, at most an eighth of a batch is
+        joined to the batch before it.
     early_stopping : bool, default=False
         Whether to stop when the loss of the held-out part improves no more, and to restore the
         weights of the best epoch.
@@ -231,6 +234,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
        2017.
     .. [6] D. Kalamkar et al., "A study of BFLOAT16 for deep learning training", arXiv:1905.12322,
        2019.
+    .. [7] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980,
+       2014, section 3.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fashioncnn._network.batches import MOMENTUM
 from fashioncnn._network.data import ImageShape
 
 Activation = Literal[
@@ -231,7 +232,7 @@ def _add_normalization(table: _Table, name: str) -> None:
         "moving_mean": Weight(shape, "moving"),
         "moving_variance": Weight(shape, "moving", initial_value=1),
     }
-    config = {"axis": -1, "epsilon": 1e-3, "momentum": 0.99}  # of Keras
+    config = {"axis": -1, "epsilon": 1e-3, "momentum": MOMENTUM}  # of Keras
     table.add("BatchNormalization", name, table.shape, config, weights)
 
 

@@ -26,7 +26,8 @@ class Checkpoint(NamedTuple):
 
     ``history`` and ``n_steps`` count all training since the initial weights, so that random numbers
     go on where they were. ``iterations`` counts the steps behind the moments: fewer, where early
-    stopping restored an earlier epoch, or where another optimizer started.
+    stopping restored an earlier epoch, or where another optimizer started. ``n_batches`` counts the
+    batches behind the moving statistics of the weights: see `Batches.counts`.
     """
 
     weights: Weights
@@ -34,6 +35,7 @@ class Checkpoint(NamedTuple):
     history: History
     best_epoch: int = 0  # whose weights these are, counted from 1
     n_steps: int = 0
+    n_batches: float = 0.0
     update_rule: str | None = None  # of the optimizer
     iterations: int = 0
     slots: Slots | None = None  # None: moments of zero

@@ -25,6 +25,7 @@ class TrainingMode(NamedTuple):
     dropout_seed: Tensor
     dropout_step: Tensor  # for each step, every dropout layer has other random bits
     n_real: Tensor  # the rows that count; what comes after them is padding
+    batch_weight: Tensor  # of this batch in the moving statistics
     precision: str  # of feature maps, and of the products of dense layers
 
 
@@ -116,10 +117,10 @@ def _normalize(run: Run, layer: Layer, tensor: Tensor) -> Tensor:
     )
     n_values = tf.cast(n_real * math.prod(layer.output_shape[:2]), tf.float32)
     values = {"moving_mean": mean, "moving_variance": variance * (1 - 1 / n_values)}
-    momentum = layer.config["momentum"]
+    weight = run.training.batch_weight
     for variable, value in values.items():
         moving = run.weight(layer, variable)
-        run.statistics[f"{layer.name}/{variable}"] = moving * momentum + value * (1 - momentum)
+        run.statistics[f"{layer.name}/{variable}"] = moving * (1 - weight) + value * weight
     return tf.pad(normalized, [(0, n_rows - n_real), (0, 0), (0, 0), (0, 0)])
 
 

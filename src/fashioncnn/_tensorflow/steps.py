@@ -69,13 +69,14 @@ class StepInputs(NamedTuple):
     pixels: Tensor  # (n, h, w, c)
     codes: Tensor  # (n,)
     row_weights: Tensor  # (n,)
-    rows: Tensor  # of the batches, one after the other, of which the last may be smaller
+    rows: Tensor  # of the batches, one after the other; the last has what the others leave
     batch_size: Tensor
-    partial_size: Tensor  # to which a smaller batch is padded: see `partial_batch_size`
+    padded_size: Tensor  # of a last batch of another size: see `padded_batch_size`
     scale: Tensor  # (c,), of the pixels
     offset: Tensor  # (c,)
     label_smoothing: Tensor
     learning_rates: Tensor  # of each step
+    batch_weights: Tensor  # of each step: see `batch_weights`
     weight_decay: Tensor
     dropout_seed: Tensor
     dropout_step: Tensor  # the number of steps that dropout has seen before
@@ -97,11 +98,12 @@ def _step_specs(image_shape: Shape, dtype: str) -> StepInputs:
         row_weights=numbers,
         rows=integers,
         batch_size=integer,
-        partial_size=integer,
+        padded_size=integer,
         scale=per_channel,
         offset=per_channel,
         label_smoothing=number,
         learning_rates=numbers,
+        batch_weights=numbers,
         weight_decay=number,
         dropout_seed=integer,
         dropout_step=integer,
@@ -160,7 +162,7 @@ def trace_training(graph: StepGraph, variables: TrainingVariables, dtype: str) -
     def train(*arguments: Any) -> tuple[Tensor, Tensor]:
         variables_of_call = variables.pack(arguments[: len(flat)])
         inputs = StepInputs(*arguments[len(flat) :])
-        n_steps = (tf.size(inputs.rows) + inputs.batch_size - 1) // inputs.batch_size
+        n_steps = tf.size(inputs.learning_rates)
 
         def body(index: Tensor, loss: Tensor, n_correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             step_loss, step_correct = _take_step(graph, variables_of_call, inputs, index)
@@ -178,13 +180,13 @@ def trace_training(graph: StepGraph, variables: TrainingVariables, dtype: str) -
     return _compile(train, *flat, *specs)
 
 
-def partial_batch_size(n_rows: int, batch_size: int) -> int:
-    """Return the size to which a batch that is not full is padded, of four in every octave.
+def padded_batch_size(n_rows: int, most: int) -> int:
+    """Return the size to which a last batch is padded: of four in every octave, or the most.
 
     For every size of batch oneDNN compiles kernels, and TensorFlow keeps them.
     """
     step = max(1, 2 ** (n_rows.bit_length() - 1) // 4)
-    return min(batch_size, math.ceil(n_rows / step) * step)
+    return min(most, math.ceil(n_rows / step) * step)
 
 
 def _compile(function: Any, *signature: Any) -> Function:
@@ -202,7 +204,11 @@ def _take_step(
     )
     n_real = tf.cast(tf.reduce_sum(is_real), tf.int32)
     training = TrainingMode(
-        inputs.dropout_seed, inputs.dropout_step + index, n_real, graph.precision
+        dropout_seed=inputs.dropout_seed,
+        dropout_step=inputs.dropout_step + index,
+        n_real=n_real,
+        batch_weight=inputs.batch_weights[index],
+        precision=graph.precision,
     )
     images = _scaled(pixels, inputs.scale, inputs.offset)
     table = graph.architecture.weights
@@ -231,10 +237,10 @@ def _take_step(
 
 def _batch_rows(inputs: StepInputs, index: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows of a batch, repeated where it is padded; say by 1 and 0 which are real."""
-    rows, size = inputs.rows, inputs.batch_size
-    rows = rows[index * size : (index + 1) * size]
+    size, is_last = inputs.batch_size, index == tf.size(inputs.learning_rates) - 1
+    rows = inputs.rows[index * size : tf.where(is_last, tf.size(inputs.rows), (index + 1) * size)]
     n_real = tf.size(rows)
-    places = tf.range(tf.where(n_real < size, inputs.partial_size, size))
+    places = tf.range(tf.where(n_real == size, size, inputs.padded_size))
     return tf.gather(rows, places % n_real), tf.cast(places < n_real, tf.float32)
 
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The compiled steps of one training, with its images, variables and settings."""
 
-import math
-
 import numpy as np
 
+from fashioncnn._network.batches import batch_weights
 from fashioncnn._network.scaling import scaling_arrays
 from fashioncnn._tensorflow.backend import Function, Tensor, call_concrete_function, tf
-from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, partial_batch_size
+from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, padded_batch_size
 from fashioncnn._training.feed import ImageFeed
 from fashioncnn._training.progress import OptimizerProgress
 from fashioncnn._training.settings import TrainingTask
@@ -39,21 +38,20 @@ class CompiledSteps:
         self._handles = variables.handles()
         self._progress = progress
         self._feed = ImageFeed(task.split.images)
-        self._batch_size = task.settings.batch_size
-        self._n_steps_before = task.checkpoint.n_steps
+        self._task = task
         self._constants = _constant_inputs(task)
 
     def take(
-        self, rows: np.ndarray, first_step: int, loss: float, n_correct: int
+        self, rows: np.ndarray, steps: np.ndarray, loss: float, n_correct: int
     ) -> tuple[float, int]:
-        """Take a step for each batch of the rows.
+        """Take some steps, one for each batch of the rows.
 
         Parameters
         ----------
         rows : ndarray of int
             The rows of the batches, one batch after the other.
-        first_step : int
-            The number of the first step in this training, counted from 0.
+        steps : ndarray of int
+            The numbers of the steps in this training, counted from 0.
         loss, n_correct : float, int
             The sums over the steps of the epoch before: of weight times loss, and of rows that were
             classified right.
@@ -64,16 +62,18 @@ class CompiledSteps:
             The sums with those of these steps added.
         """
         (pixels, codes, row_weights), positions = self._feed.take(rows)
-        n_steps = math.ceil(len(rows) / self._batch_size)
-        rates = self._progress.rates(first_step + np.arange(n_steps))
+        task, iterations = self._task, self._progress.iterations
+        rates = self._progress.rates(steps)
+        weights = batch_weights(task.count_batches(iterations + np.arange(len(steps) + 1)))
         inputs = StepInputs(
             pixels=pixels,
             codes=codes,
             row_weights=row_weights,
             rows=tf.constant(positions, tf.int32),
             learning_rates=tf.constant(rates, tf.float32),
-            dropout_step=tf.constant(self._n_steps_before + first_step, tf.int32),
-            optimizer_step=tf.constant(self._progress.iterations, tf.int32),
+            batch_weights=tf.constant(weights, tf.float32),
+            dropout_step=tf.constant(task.checkpoint.n_steps + steps[0], tf.int32),
+            optimizer_step=tf.constant(iterations, tf.int32),
             loss=tf.constant(loss, tf.float64),
             n_correct=tf.constant(n_correct, tf.int32),
             **self._constants,
@@ -85,13 +85,14 @@ class CompiledSteps:
 
 def _constant_inputs(task: TrainingTask) -> dict[str, Tensor]:
     """Return those of `StepInputs` that stay the same from call to call."""
-    settings, n_rows = task.settings, len(task.split.rows)
+    settings, batches = task.settings, task.batches
     n_channels = task.network.architecture.image_shape[-1]
     scale, offset = scaling_arrays(task.network.scaling, n_channels)
-    partial_size = partial_batch_size(n_rows % settings.batch_size, settings.batch_size)
+    last = batches.size_of_last
+    most = batches.size + (batches.largest_rest if last > batches.size else 0)
     return {
-        "batch_size": tf.constant(settings.batch_size, tf.int32),
-        "partial_size": tf.constant(partial_size, tf.int32),
+        "batch_size": tf.constant(batches.size, tf.int32),
+        "padded_size": tf.constant(padded_batch_size(last, most), tf.int32),
         "scale": tf.constant(scale),
         "offset": tf.constant(offset),
         "label_smoothing": tf.constant(settings.label_smoothing, tf.float32),

@@ -105,7 +105,7 @@ class Training:
     def _begin(self, lent: TrainingVariables) -> None:
         """Start from the checkpoint, on the variables of the callbacks' model or on lent ones."""
         task, before = self.task, self.task.checkpoint
-        settings, n_steps = task.settings, task.steps_per_epoch
+        settings, n_steps = task.settings, task.batches.n_steps
         self._optimizer = OptimizerProgress(
             settings.learning_rate_schedule,
             settings.learning_rate,
@@ -175,7 +175,7 @@ class Training:
         self.epoch += 1
         callbacks.call("on_epoch_begin", self.epoch - 1, {})
         verbose = 0 if callbacks.show_progress else settings.verbose
-        bar = ProgressBar(verbose, self.epoch, settings.epochs, self.task.steps_per_epoch)
+        bar = ProgressBar(verbose, self.epoch, settings.epochs, self.task.batches.n_steps)
         metrics = self._take_steps(bar)
         self._refuse_non_finite("training loss", metrics["loss"])
         if self.task.split.validation is not None:
@@ -199,28 +199,28 @@ class Training:
 
         The order of rows is decided by the number of the epoch since the initial weights.
         """
-        before, batch_size = self.task.checkpoint, self.task.settings.batch_size
+        before, batches = self.task.checkpoint, self.task.batches
         random = np.random.default_rng((before.seeds.order, before.n_epochs + self.epoch - 1))
         order = random.permutation(self.task.split.rows)
-        first_step = (self.epoch - 1) * self.task.steps_per_epoch
-        steps_per_call, n_done, loss, n_correct = 1, 0, 0.0, 0
-        while n_done < len(order):
-            step = n_done // batch_size
+        first_step = (self.epoch - 1) * batches.n_steps
+        n_taken, steps_per_call, loss, n_correct = 0, 1, 0.0, 0
+        while n_taken < batches.n_steps:
+            step, n_taken = n_taken, min(n_taken + steps_per_call, batches.n_steps)
+            n_done = batches.first_row(n_taken)
             self._callbacks.begin_batch(step)
-            rows = order[n_done : n_done + steps_per_call * batch_size]
+            rows, steps = order[batches.first_row(step) : n_done], np.arange(step, n_taken)
             started = time.perf_counter()
-            loss, n_correct = self._steps.take(rows, first_step + step, loss, n_correct)
+            loss, n_correct = self._steps.take(rows, first_step + steps, loss, n_correct)
             seconds = max(time.perf_counter() - started, 1e-6)
             if not self._callbacks.has_batch_hooks:
                 limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
                 steps_per_call = max(1, min(2 * steps_per_call, limit))
-            n_done += len(rows)
             metrics = {"accuracy": n_correct / n_done, "loss": loss / n_done}
             self._callbacks.end_batch(step, metrics)
             if self._callbacks.stop_training or not math.isfinite(loss):
                 break
-            bar.update(math.ceil(n_done / batch_size), metrics)
-        self._n_steps = first_step + math.ceil(n_done / batch_size)
+            bar.update(n_taken, metrics)
+        self._n_steps = first_step + n_taken
         return metrics
 
     def _validate(self) -> dict[str, float]:
@@ -265,8 +265,10 @@ class Training:
         largest = np.max([(value.max(), -value.min()) for value in weights.values()])
         self._refuse_non_finite("largest weight", float(largest))
         slots = self._variables.slots_as_numpy() if self.task.settings.keep_slots else None
+        iterations = self._optimizer.iterations
+        n_batches = float(self.task.count_batches(np.array(iterations)))
         return self._best._replace(
-            weights=weights, slots=slots, iterations=self._optimizer.iterations
+            weights=weights, slots=slots, iterations=iterations, n_batches=n_batches
         )
 
     def _result(self) -> Checkpoint:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the training loop is given: what to train, and how."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from fashioncnn._network.batches import Batches, divide_into_batches
 from fashioncnn._network.checkpoint import Checkpoint
 from fashioncnn._network.data import TrainingSplit
 from fashioncnn._network.fitted import Network
@@ -55,9 +57,20 @@ class TrainingTask(NamedTuple):
         return OPTIMIZERS[self.settings.optimizer].update_rule
 
     @property
-    def steps_per_epoch(self) -> int:
-        """The number of batches in an epoch."""
-        return math.ceil(len(self.split.rows) / self.settings.batch_size)
+    def batches(self) -> Batches:
+        """How an epoch is divided."""
+        is_normalized = self.network.architecture.batch_normalization
+        return divide_into_batches(
+            len(self.split.rows), self.settings.batch_size, is_normalized=is_normalized
+        )
+
+    def count_batches(self, iterations: np.ndarray) -> np.ndarray:
+        """Return how many batches are behind the moving statistics, after steps of the optimizer.
+
+        They follow from its steps, so that a backup that a callback restores has its own.
+        """
+        steps = np.maximum(iterations - self.checkpoint.iterations, 0)
+        return self.checkpoint.n_batches + self.batches.counts(steps)
 
 
 def read_settings(params: Mapping[str, Any]) -> Settings:
