@@ -253,7 +253,8 @@ def test_pixels_far_beyond_training_are_refused(images, small):
     for value in network.weights.values():
         value[...] = 1
     clf._network = network
-    with pytest.raises(ValueError, match=r"output is not finite.*far beyond those of training"):
+    far_beyond = r"output is not finite.*far beyond those of training"
+    with pytest.warns(PixelRangeWarning), pytest.raises(ValueError, match=far_beyond):
         clf.predict(np.full((2, 6, 6), 3e38))
     for value in network.weights.values():
         value[...] = 3e38

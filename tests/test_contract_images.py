@@ -523,7 +523,7 @@ def test_names_of_columns_are_checked(images, small, refused, make):
         (lambda X: frame(X).astype(object), 255),
         (lambda X: frame(X).astype({"pixel7": "uint16"}), 65535),
         (lambda X: polars_frame(X), 255),
-        (lambda X: frame(X).astype("Float64"), 1),
+        (lambda X: frame(X / 255).astype("Float64"), 1),
         (lambda X: frame(X > 9).astype("boolean"), 1),
         (lambda X: (X > 9).astype(object), 1),
     ],

@@ -22,7 +22,7 @@ from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.utils.fixes import parse_version
 
-from fashioncnn import FashionCNNClassifier
+from fashioncnn import FashionCNNClassifier, PixelRangeWarning
 
 OLD = parse_version(sklearn.__version__) < parse_version("1.7")
 
@@ -588,4 +588,5 @@ def test_order_of_calls(images, small, fitted, refused, method, state):
 def test_a_dark_piece_fixes_no_scale(images, small):
     X, y = images
     clf = small(scaling="unit").partial_fit((X > 200).astype(np.uint8), y, np.unique(y))
-    assert clf.partial_fit(X, y).n_iter_ == 2  # and does not warn of another range
+    with pytest.warns(PixelRangeWarning, match=r"within 0\.\.1\. Pass pixels on the same scale as"):
+        assert clf.partial_fit(X, y).n_iter_ == 2

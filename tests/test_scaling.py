@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The constants of the scaling, and the warning about another range."""
-
-import warnings
+"""The constants of the scaling, and images that fix useless ones."""
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from fashioncnn import PixelRangeWarning
-from fashioncnn._network.scaling import PixelRange, fit_scaling, warn_of_other_range
+from fashioncnn._network.scaling import fit_scaling
 
 
 def scaled(pixels, scaling):
@@ -86,53 +85,70 @@ def test_none_takes_values_as_they_are():
     assert fit(None, np.zeros((2, 1, 1, 1), np.uint8)) is None
 
 
-def array(dtype, *values):
-    return np.array(values, dtype).reshape(1, 1, -1, 1)
+@pytest.mark.parametrize("values", [[0, 0.5, 2.1], [-3, 9], [255]])
+def test_unit_warns_of_floats_that_are_not_scaled(values, small):
+    X = np.resize(np.array(values, np.float32), (6, 2, 2))
+    y = [0, 1] * 3
+    message = r"X has values within .* Divide X .* or use scaling='standardize'.* scaling=None does"
+    with pytest.warns(PixelRangeWarning, match=message):
+        clf = small(epochs=1, scaling="unit", warm_start=True).fit(X, y)
+    clf.fit(X, y)  # says it once
+    with pytest.warns(PixelRangeWarning, match=message):
+        small(epochs=1, scaling="unit").partial_fit(X, y, [0, 1])
 
 
 @pytest.mark.parametrize(
-    ("training", "pixels"),
+    ("X", "params"),
     [
-        (PixelRange(0, 255), array(np.float64, 0, 1)),
-        (PixelRange(0, 2.1), array(np.float32, 0.5)),
-        (PixelRange(0, 1), array(np.uint8, 0, 255)),
-        (PixelRange(0, 1), array(np.float32, 0, 2.1)),
-        (PixelRange(0, 1, is_integer=True).union(PixelRange(0, 1)), array(np.uint8, 0, 255)),
+        (np.float32([[0, 2], [1, 0]]), {"scaling": "unit"}),
+        (np.float64([[-9, 1], [1, 0]]), {"scaling": "unit"}),
+        (np.uint8([[0, 255], [1, 0]]), {"scaling": "unit"}),
+        (np.int64([[0, 255], [1, 0]]), {"scaling": "unit"}),
+        (np.array([[False, True], [True, False]]), {"scaling": "unit"}),
+        # what the message advises
+        (np.float32([[0, 255], [1, 0]]) / 255, {"scaling": "unit"}),
+        (np.float32([[0, 255], [1, 0]]), {"scaling": "standardize"}),
+        (np.float32([[0, 255], [1, 0]]), {"scaling": None}),
     ],
 )
-def test_another_range_warns(training, pixels):
-    with pytest.warns(PixelRangeWarning, match="trained on values within"):
-        warn_of_other_range(pixels.astype(np.float32), pixels.dtype, training)
+def test_other_images_are_no_reason_to_warn(X, params, small):
+    small(epochs=1, **params).fit(X, [0, 1])  # where warnings are errors
 
 
-@pytest.mark.parametrize(
-    ("training", "pixels"),
-    [
-        (PixelRange(0, 255), array(np.float32, 0, 255)),
-        (PixelRange(0, 255), array(np.uint8, 0, 1)),
-        (PixelRange(0, 255), array(np.int64, 0, 1)),
-        (PixelRange(0, 255), array(np.float32, 0, 0)),
-        (PixelRange(0, 255), array(np.float32, -1, 1)),
-        (PixelRange(-3, 3), array(np.float32, 0, 1)),
-        (PixelRange(0, 1, is_integer=True), array(np.uint8, 0, 255)),  # it was dark
-        (PixelRange(0, 1, True).union(PixelRange(0, 1, True)), array(np.float32, 0, 2.1)),
-        (PixelRange(0, 255).union(PixelRange(-1, 1)), array(np.float32, 0, 1)),
-        (PixelRange(0, 1), array(np.float32, 0, 2)),
-        (PixelRange(0, 1), array(np.float32, -5, 5)),
-    ],
-)
-def test_the_same_range_does_not_warn(training, pixels):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_of_other_range(pixels.astype(np.float32), pixels.dtype, training)
+ONE_VALUE = r"first call of partial_fit fixes the scaling.* have one value only"
 
 
-def test_the_range_of_pieces_is_that_of_all():
-    joined = PixelRange(0, 255, is_integer=True).union(PixelRange(-1, 1))
-    assert joined == PixelRange(-1, 255, is_integer=False)
+@pytest.mark.parametrize("value", [0, 200, 0.1])
+def test_a_first_piece_of_one_value_fixes_a_useless_scaling(value, images, small):
+    _, y = images
+    blank = np.full((3, 6, 6), value)
+    with pytest.warns(UserWarning, match=ONE_VALUE + ", which does not tell"):
+        small().partial_fit(blank, y[:3], classes=np.unique(y))
 
 
-def test_images_to_validate_on_are_named(images, small):
+def test_a_channel_of_one_value_in_a_first_piece(images, small):
     X, y = images
-    with pytest.warns(PixelRangeWarning, match="^X_val has values within"):
-        small(epochs=1).fit(X, y, X_val=X / np.float32(255), y_val=y)
+    colour = np.stack([X, np.full_like(X, 255), X, np.full_like(X, 255)], axis=-1)
+    colour[0, 0, 0, 3] = 254
+    with pytest.warns(UserWarning, match=ONE_VALUE + r" in channels \[1\], which"):
+        small().partial_fit(colour, y, classes=np.unique(y))
+
+
+def test_a_first_piece_whose_values_differ_by_rounding(images, small):
+    _, y = images
+    piece = np.full((6, 6, 6), 0.1, np.float32)
+    piece[:3] = np.nextafter(np.float32(0.1), np.float32(1))
+    with pytest.warns(UserWarning, match=ONE_VALUE):
+        small().partial_fit(piece, y[:6], classes=np.unique(y))
+
+
+def test_what_is_advised_for_a_first_piece_of_one_value(images, small):
+    X, y = images
+    blank = np.full_like(X, 7)
+    with pytest.warns(UserWarning, match="begin anew, by partial_fit of a clone, with typical"):
+        clf = small().partial_fit(blank, y, classes=np.unique(y))
+    clf.partial_fit(blank, y)  # says it once
+    clone(clf).partial_fit(X, y, classes=np.unique(y)).partial_fit(blank, y)
+    for scaling in ("unit", None):
+        clone(clf).set_params(scaling=scaling).partial_fit(blank, y, np.unique(y)).partial_fit(X, y)
+    small(epochs=1).fit(blank, y)  # this is all that it trains on

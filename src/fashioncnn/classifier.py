@@ -46,8 +46,9 @@ from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
 from fashioncnn._network.data import ImageShape
 from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
 from fashioncnn._network.optimizers import OptimizerName
+from fashioncnn._network.pixel_range import warn_of_other_range
 from fashioncnn._network.probabilities import decision, log_softmax, softmax
-from fashioncnn._network.scaling import ScalingKind, fit_scaling, warn_of_other_range
+from fashioncnn._network.scaling import ScalingKind, fit_scaling
 from fashioncnn._network.schedules import Schedule
 from fashioncnn._tensorflow.start import start_tensorflow
 from fashioncnn.recipes import RECIPES, RecipeName
@@ -161,7 +162,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         "standardize" subtracts each channel's mean and divides by its standard deviation in the
         training part. "unit" divides uint8 by 255 and uint16 by 65535, other integers by one of
         these if the training values lie within, and leaves floats as they are. None takes all
-        values as they are. Scaling is part of the network: pass raw pixels.
+        values as they are. Scaling is part of the network: pass raw pixels, always on one scale.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         The arithmetic of training. "bfloat16" computes feature maps and the products of dense
         layers but the last with 8 significant bits, as in mixed precision [6]_: weights, their
@@ -412,6 +413,12 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         RuntimeError
             If this process was forked from one in which TensorFlow ran.
 
+        Warns
+        -----
+        PixelRangeWarning
+            If `X_val`, or with `warm_start` X, is on a scale that training never saw, as `predict`
+            says; or if `scaling` is "unit" and X has floats above 2, which are probably not scaled.
+
         Notes
         -----
         A callback that calls methods of this classifier sees it as it was before.
@@ -438,7 +445,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
         For data that come in pieces. Each call is one pass in steps of `batch_size` at a constant
         learning rate; nothing is held out. The first call fixes the scaling by its images, so it
-        should see typical ones. It goes on from `fit`, too, or from nothing.
+        should see typical ones, and warns if a channel has one value only. It goes on from `fit`,
+        too, or from nothing.
 
         Parameters
         ----------
@@ -467,6 +475,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             As from `fit`; also if a label is not among the classes, an image has another shape than
             before, `class_weight` is "balanced", or parameters ask for another network than the one
             that has been trained. Nothing is changed then.
+
+        Warns
+        -----
+        PixelRangeWarning
+            As from `fit`, if X is on another scale than in the calls before, or not scaled.
+        UserWarning
+            If the first call can't tell a scaling by its images.
 
         Examples
         --------
@@ -508,7 +523,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         fraction, seed = self._held_out_fraction(), checkpoint.seeds.split
         split = train_on_all(data) if is_partial else split_data(data, fraction, seed)
         if previous is None:
-            scaling = fit_scaling(self.scaling, data.images.pixels, split.rows, data.source_dtype)
+            scaling = fit_scaling(
+                self.scaling, data.images.pixels, split.rows, data.source_dtype, is_piece=is_partial
+            )
         else:
             scaling = previous.scaling
 
@@ -604,7 +621,12 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         Warns
         -----
         PixelRangeWarning
-            If the pixels seem to be on another scale than in training.
+            If the pixels are on a scale that training never saw: at least 1 % of the values lie
+            beyond those of training by more than their whole width; or all images that are not
+            blank are darker than any in training and of less than a tenth of its width, or lack its
+            low values by a third of the width. Integers of the dtype of training are always on its
+            scale, unless training reached no further than 1. No selection of the training images
+            warns.
         """
         return self._most_probable(self._logits(X))
 

@@ -3,4 +3,4 @@
 
 
 class PixelRangeWarning(UserWarning):
-    """The pixels to predict seem to be on another scale than those of training."""
+    """Pixels seem to be on another scale than those of training, or than the scaling takes."""

@@ -36,7 +36,15 @@ from fashioncnn._network.data import (
     TrainingSplit,
     ValidationImages,
 )
-from fashioncnn._network.scaling import PixelRange, pixel_range, warn_of_other_range
+from fashioncnn._network.pixel_range import PixelRange, pixel_range, warn_of_other_range
+from fashioncnn._network.scaling import warn_of_unscaled
+
+_AS_BEFORE = "Pass pixels on the same scale as in the calls before; the network knows no other."
+_AS_X = (
+    "Pass X_val on the same scale as X; else val_loss and val_accuracy mean little. A Pipeline "
+    "transforms X only, unless you pass transform_input=['X_val'] to it, which needs "
+    "scikit-learn's metadata routing."
+)
 
 
 class UserData(NamedTuple):
@@ -153,10 +161,12 @@ def _check_pixels(
     else:
         pixels, source_dtype = check_first_images(estimator, X, shape)
     check_consistent_length(pixels, codes)
-    value_range = pixel_range(pixels)._replace(is_integer=source_dtype.kind in "iu")
+    value_range = pixel_range(pixels, source_dtype)
     if previous:
-        warn_of_other_range(pixels, source_dtype, previous.pixel_range)
+        warn_of_other_range(pixels, source_dtype, previous.pixel_range, advice=_AS_BEFORE)
         value_range = value_range.union(previous.pixel_range)
+    elif estimator.scaling == "unit":
+        warn_of_unscaled(value_range)
     return pixels, source_dtype, value_range
 
 
@@ -174,7 +184,7 @@ def _check_validation(
     if X is None or y is None:
         raise ValueError("Pass X_val and y_val together, or neither.")
     pixels, source_dtype = check_images(estimator, X, training.images.pixels.shape[1:], "X_val")
-    warn_of_other_range(pixels, source_dtype, training.pixel_range, "X_val")
+    warn_of_other_range(pixels, source_dtype, training.pixel_range, "X_val", _AS_X)
     codes = encode_known_labels(y, training.classes, "y_val")
     if len(pixels) != len(codes):  # scikit-learn's check would not name them
         raise ValueError(

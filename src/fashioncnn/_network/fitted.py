@@ -9,7 +9,8 @@ import numpy as np
 from fashioncnn._messages import TRAIN_ANEW
 from fashioncnn._network.architecture import Architecture, Weights
 from fashioncnn._network.checkpoint import Checkpoint
-from fashioncnn._network.scaling import PixelRange, Scaling, pixel_range
+from fashioncnn._network.pixel_range import PixelRange, pixel_range
+from fashioncnn._network.scaling import Scaling
 
 _PARAMETERS = {"kernel_sizes": "kernel_size", "pool_sizes": "pool_size"}  # by field
 _CHANGEABLE = ("conv_dropouts", "dense_dropout")  # they change no weight
@@ -52,7 +53,7 @@ class FittedNetwork(Network):
     Attributes
     ----------
     pixel_range : PixelRange
-        The smallest and the largest pixel value in training.
+        The pixel values of all images that were passed for training.
     checkpoint : Checkpoint
         The weights, and what a continued training needs.
     """
@@ -101,7 +102,7 @@ class FittedNetwork(Network):
             )
 
     def _cause(self, pixels: np.ndarray) -> str:
-        values = pixel_range(pixels)
+        values = pixel_range(pixels, pixels.dtype)
         if values.low < self.pixel_range.low or values.high > self.pixel_range.high:
             return (
                 f"They have values within {values.low:g}..{values.high:g}, which is far beyond "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scaling of raw pixels, and the range of their values in training."""
+"""The scaling of raw pixels."""
 
 import math
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fashioncnn._messages import warn_user
+from fashioncnn._messages import shortened, warn_user
 from fashioncnn._network.data import as_network_input
+from fashioncnn._network.pixel_range import PixelRange, pixel_range
 from fashioncnn.exceptions import PixelRangeWarning
 
 ScalingKind = Literal["standardize", "unit"]
@@ -31,30 +32,25 @@ def scaling_arrays(scaling: Scaling | None, n_channels: int) -> tuple[np.ndarray
     return np.array(scaling.scale, np.float32), np.array(scaling.offset, np.float32)
 
 
-class PixelRange(NamedTuple):
-    """The smallest and the largest pixel value of the images passed to `fit`."""
-
-    low: float
-    high: float
-    is_integer: bool = False  # whether integers within 0..1 are dark, where floats are scaled
-
-    def union(self, other: "PixelRange") -> "PixelRange":
-        """Return the range of both."""
-        return PixelRange(
-            min(self.low, other.low),
-            max(self.high, other.high),
-            self.is_integer and other.is_integer,
+def warn_of_unscaled(values: PixelRange) -> None:
+    """Warn of floats that ``scaling="unit"`` leaves as they are, although they are large."""
+    if values.integer_dtype is None and values.high > 2:
+        warn_user(
+            f"scaling='unit' leaves floats as they are, but X has values within {values.low:g}.."
+            f"{values.high:g}. Divide X by the value of white, such as 255, for training and "
+            "prediction alike, or use scaling='standardize'. If X is scaled already, scaling=None "
+            "does the same and does not warn.",
+            PixelRangeWarning,
         )
 
 
-def pixel_range(pixels: np.ndarray) -> PixelRange:
-    """Return the smallest and the largest value, as the network takes them."""
-    low, high = as_network_input(np.array([pixels.min(), pixels.max()])).tolist()
-    return PixelRange(float(low), float(high))
-
-
 def fit_scaling(
-    scaling: ScalingKind | None, pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype
+    scaling: ScalingKind | None,
+    pixels: np.ndarray,
+    rows: np.ndarray,
+    source_dtype: np.dtype,
+    *,
+    is_piece: bool = False,
 ) -> Scaling | None:
     """Fix the constants of the scaling by the training part.
 
@@ -68,6 +64,9 @@ def fit_scaling(
         The training part of them.
     source_dtype : dtype
         The dtype in which the user passed them.
+    is_piece : bool, default=False
+        Whether other images will be scaled by the same constants, so that a channel which has one
+        value only is worth a warning. What `fit` is given is all that it trains on.
 
     Returns
     -------
@@ -87,8 +86,22 @@ def fit_scaling(
         return Scaling(scaling, (scale,) * channels, (0.0,) * channels)
     mean, deviation = _moments(pixels, rows)
     # A deviation below float32's resolution is rounding: such a channel is constant.
-    deviation[deviation <= np.maximum(np.abs(mean) * 1e-7, 1e-30)] = 1
+    is_constant = deviation <= np.maximum(np.abs(mean) * 1e-7, 1e-30)
+    if is_piece and is_constant.any():
+        _warn_of_constant(is_constant)
+    deviation[is_constant] = 1
     return Scaling(scaling, tuple((1 / deviation).tolist()), tuple((-mean / deviation).tolist()))
+
+
+def _warn_of_constant(is_constant: np.ndarray) -> None:
+    channels = np.flatnonzero(is_constant).tolist()
+    where = "" if is_constant.all() else f" in channels {shortened(channels)}"
+    warn_user(
+        f"The first call of partial_fit fixes the scaling, but its images have one value only"
+        f"{where}, which does not tell by how much to divide others. Unless all images are like "
+        "that, begin anew, by partial_fit of a clone, with typical images, or with scaling='unit' "
+        "or None."
+    )
 
 
 def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) -> float:
@@ -99,7 +112,7 @@ def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) ->
         return 65535
     if source_dtype.kind not in "iu":
         return 1
-    ranges = [pixel_range(block) for block in _blocks(pixels, rows)]
+    ranges = [pixel_range(block, source_dtype) for block in _blocks(pixels, rows)]
     low, high = min(r.low for r in ranges), max(r.high for r in ranges)
     for full_scale in (255, 65535):
         if low >= 0 and high <= full_scale:
@@ -134,40 +147,3 @@ def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
         mean += step * n / (count + n)
         count += n
     return mean, np.sqrt(squares / count)
-
-
-def warn_of_other_range(
-    pixels: np.ndarray, source_dtype: np.dtype, training: PixelRange, name: str = "X"
-) -> None:
-    """Warn if 0..255 meets a model trained on 0..1, or the reverse.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (n, h, w, c)
-        The images to predict.
-    source_dtype : dtype
-        The dtype in which the user passed them; integers within 0..1 are dark, not scaled.
-    training : PixelRange
-        The values in training.
-    name : str, default="X"
-        What the message calls the images.
-
-    Warns
-    -----
-    PixelRangeWarning
-        If training values were all >= 0 with a maximum above 2 and these are floats within 0..1,
-        or training values were floats within 0..1 and these reach above 2.
-    """
-    if training.low < 0 or (training.high > 1 and source_dtype.kind != "f"):
-        return
-    low, high, _ = pixel_range(pixels)
-    small_for_large = training.high > 2 and low >= 0 and 0 < high <= 1
-    is_scaled = training.high <= 1 and not training.is_integer
-    large_for_small = is_scaled and low >= 0 and high > 2
-    if small_for_large or large_for_small:
-        warn_user(
-            f"{name} has values within {low:g}..{high:g}, but this model was trained on values "
-            f"within {training.low:g}..{training.high:g}. Pass pixels on the same scale as in "
-            "training; the predictions are probably wrong.",
-            PixelRangeWarning,
-        )
