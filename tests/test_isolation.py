@@ -4,9 +4,11 @@
 import importlib.util
 import os
 import random
+import re
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +19,8 @@ from tensorflow.python.eager import context
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._network import checkpoint
 from fashioncnn._tensorflow import backend, program
+
+DOCS = Path(__file__).parent.parent / "docs" / "start.md"
 
 
 def global_state(folder):
@@ -370,3 +374,18 @@ def test_tensorflow_waits_until_it_is_needed(fitted, tmp_path):
         text=True,
     )
     assert result.stdout == "without TensorFlow\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="TensorFlow writes other lines elsewhere")
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="names the GPU")
+def test_the_docs_explain_every_line_that_a_fit_writes(user_environment):
+    environment = {**user_environment, "TF_CPP_MIN_LOG_LEVEL": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", FIT], env=environment, check=True, capture_output=True, text=True
+    )
+    assert result.stdout == ""
+    rows = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    texts = [text for row in rows for text in re.findall("`(.*?)`", row.split("|")[1])]
+    for line in result.stderr.splitlines():
+        assert any(text.partition(" …")[0] in line for text in texts), line

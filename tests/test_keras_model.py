@@ -2,8 +2,6 @@
 """The Keras model: stock layers, the article's rows, and the same figures as the classifier's."""
 
 import json
-import subprocess
-import sys
 import zipfile
 
 import keras
@@ -178,7 +176,6 @@ def modules_in(config):
             yield from modules_in(value)
 
 
-@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
 def test_saved_model_names_nothing_of_ours(fitted, images, tmp_path):
     X, _ = images
     fitted.model_.save(tmp_path / "model.keras")
@@ -190,24 +187,6 @@ def test_saved_model_names_nothing_of_ours(fitted, images, tmp_path):
     model = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(
         model.predict(X, verbose=0), fitted.predict_proba(X), rtol=1e-4, atol=1e-6
-    )
-
-
-@pytest.mark.slow
-def test_saved_model_needs_nothing_of_ours(fitted, images, tmp_path):
-    X, _ = images
-    fitted.model_.save(tmp_path / "model.keras")
-    np.save(tmp_path / "X.npy", X)
-    code = (
-        "import sys, keras, numpy as np\n"
-        "model = keras.saving.load_model('model.keras')\n"
-        "probabilities = model.predict(np.load('X.npy'), verbose=0)\n"
-        "assert 'fashioncnn' not in sys.modules\n"
-        "np.save('probabilities.npy', probabilities)"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    np.testing.assert_allclose(
-        np.load(tmp_path / "probabilities.npy"), fitted.predict_proba(X), rtol=1e-4, atol=1e-6
     )
 
 

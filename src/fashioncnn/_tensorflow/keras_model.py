@@ -75,10 +75,16 @@ def _rescaling(scaling: Scaling) -> keras.layers.Layer:
 
 
 def build_compiled_network(network: Network) -> keras.Model:
-    """Build the compiled model from images to probabilities, with initial weights of Keras."""
+    """Build the compiled model from images to probabilities, with initial weights of Keras.
+
+    Its optimizer has moments, which are zero: Keras warns of a saved model that has none.
+    """
     model = build_network(network.architecture, network.scaling, softmax=True)
     optimizer = new_keras_optimizer(network.compilation)
     model.compile(optimizer, network.compilation.loss, metrics=["accuracy"])
+    optimizer.build(model.trainable_variables)
+    # Keras exports to ONNX only what has been called. Another Input leaves the model's own alone.
+    model(keras.Input(network.architecture.image_shape, dtype="float32", name="image"))
     return model
 
 

@@ -36,7 +36,8 @@ def start_tensorflow() -> None:
             "processes only."
         )
     if _BACKEND not in sys.modules:
-        # Half an import could not be finished later, and Ctrl-C reaches the main thread only.
+        # Half an import could not be finished later, and Ctrl-C reaches the main thread only. What
+        # TensorFlow writes to stderr meanwhile stays: to hide it would hide why a process crashes.
         call_in_thread(lambda: importlib.import_module(_BACKEND))
 
 

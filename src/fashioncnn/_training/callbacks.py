@@ -227,9 +227,8 @@ def _restored_epoch(model: keras.Model) -> int:
 
 
 def _build_model(network: Network) -> tuple[keras.Model, TrainingVariables]:
-    """Build the model, its optimizer and metrics, as Keras does in the first step of training."""
+    """Build the model and its metrics, as Keras does in the first step of training."""
     model = build_compiled_network(network)
-    model.optimizer.build(model.trainable_variables)
     probabilities = tf.one_hot([0], network.architecture.n_classes)
     is_sparse = network.compilation.loss == "sparse_categorical_crossentropy"
     model.compute_metrics(None, tf.constant([0]) if is_sparse else probabilities, probabilities)
