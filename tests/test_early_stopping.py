@@ -96,5 +96,5 @@ def test_a_schedule_spans_the_epochs_that_were_asked_for(images, small):
 
 def test_nothing_to_hold_out_says_what_to_do():
     clf = FashionCNNClassifier((2,), early_stopping=True)
-    with pytest.raises(ValueError, match=r"one member only.*early_stopping=False"):
+    with pytest.raises(ValueError, match=r"more than one member\..*early_stopping=False"):
         clf.fit(np.zeros((3, 4, 4)), ["a", "b", "c"])

@@ -320,7 +320,7 @@ def test_validation_part_takes_no_part_in_training(images, small):
     assert len(clf.history_["val_loss"]) == clf.n_iter_
     codes = np.searchsorted(clf.classes_, y)
     seed = np.random.RandomState(3).randint(np.iinfo(np.int32).max)
-    _, held_out = split_rows(codes, clf.classes_, 0.2, spawn_seeds(seed).split)
+    _, held_out = split_rows(codes, np.ones(90), clf.classes_, 0.2, spawn_seeds(seed).split)
     pixels, weights = X.copy(), np.ones(90)
     pixels[held_out] = 255 - pixels[held_out]
     weights[held_out] = np.arange(1, 1 + len(held_out))
