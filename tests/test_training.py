@@ -446,6 +446,48 @@ def test_divergence_names_the_epoch_and_changes_nothing(images, small):
         fresh.predict(X)
 
 
+@pytest.mark.parametrize(
+    ("params", "dtype", "advice"),
+    [
+        ({}, np.uint8, "Try a lower learning_rate."),
+        ({}, np.float64, "Try a lower learning_rate. Look for pixels that are far larger than the"),
+        ({"weight_decay": 0.1}, np.uint8, "Try a lower learning_rate or a lower weight_decay."),
+        ({"scaling": None}, np.uint8, "Try a lower learning_rate or scaling='standardize'."),
+        ({"scaling": "unit"}, np.uint8, "Try a lower learning_rate or scaling='standardize'."),
+        (
+            {"class_weight": {"up": 1000, "left": 1}},
+            np.uint8,
+            "Try a lower learning_rate.",  # the largest is 2.7 times the mean
+        ),
+    ],
+    ids=str,
+)
+def test_advice_on_divergence_is_what_does_not_hold(images, small, params, dtype, advice):
+    X, y = images
+    with pytest.raises(ValueError, match=f"diverged: .*{re.escape(advice)}") as error:
+        small(learning_rate=1e30, **params).fit(X.astype(dtype), y)
+    assert str(error.value).endswith("the rest." if "Look" in advice else advice)
+
+
+def test_advice_on_divergence_names_large_weights(images, small):
+    X, y = images
+    clf = small(learning_rate=1e30)
+    weights = np.where(np.arange(90) == 7, 50, 1)
+    message = (
+        "Try a lower learning_rate or lower values of the largest weights in sample_weight and"
+    )
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, y, sample_weight=weights)
+    with pytest.raises(ValueError, match=message):
+        clf.partial_fit(X, y, classes=np.unique(y), sample_weight=11)
+
+
+def test_advice_on_divergence_leaves_the_scaling_of_a_network(images, small):
+    clf = small(warm_start=True, scaling=None).fit(*images).set_params(learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"Try a lower learning_rate\.$"):
+        clf.fit(*images)
+
+
 def test_validation_that_is_not_finite(images, small, monkeypatch):
     X, y = images
     monkeypatch.setattr(Predictor, "logits", lambda *args: np.full((9, 3), np.inf, np.float32))
