@@ -2,7 +2,7 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 import numpy as np
@@ -34,7 +34,10 @@ from fashioncnn._inputs.parameters import (
     Int,
     Loss,
     Precision,
+    Rates,
+    Sides,
     Sizes,
+    Units,
 )
 from fashioncnn._network.architecture import (
     Activation,
@@ -90,7 +93,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     ----------
     conv_stacks : sequence, default=((32, 64),)
         The filters of each convolution, one tuple per stack; an int `n` means `(n,)`. Every stack
-        ends in max pooling and dropout.
+        ends in max pooling and dropout. Lists and NumPy arrays pass wherever tuples do.
     dense_units : int or sequence of int, default=(128,)
         The units of each dense layer between the stacks and the output; `()` for none.
     kernel_size : int, (h, w) or tuple of (h, w), default=3
@@ -258,7 +261,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         conv_stacks: Filters = ((32, 64),),
-        dense_units: Int | Sequence[Int] = (128,),
+        dense_units: Units = (128,),
         *,
         kernel_size: Sizes = 3,
         padding: Padding = "valid",
@@ -266,7 +269,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         pool_size: Sizes = 2,
         batch_normalization: bool = False,
         global_pooling: GlobalPooling | None = None,
-        conv_dropout: Float | Sequence[Float] = 0.25,
+        conv_dropout: Rates = 0.25,
         dense_dropout: Float = 0.2,
         loss: Loss = "categorical_crossentropy",
         label_smoothing: Float = 0.0,
@@ -281,7 +284,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction: Float | None = None,
         n_iter_no_change: Int = 5,
         tol: Float = 1e-4,
-        image_shape: Sequence[int] | None = None,
+        image_shape: Sides | None = None,
         scaling: ScalingKind | None = "standardize",
         precision: Precision = "float32",
         callbacks: Any = None,  # a Keras callback or a list of them; Keras has no types

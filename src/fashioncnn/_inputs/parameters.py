@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fashioncnn._inputs.nested import (
@@ -24,8 +25,11 @@ from fashioncnn._network.schedules import Schedule
 
 Int = int | np.integer[Any]
 Float = float | np.floating[Any]
-Filters = Sequence[int | Sequence[int]]
-Sizes = int | Sequence[int] | Sequence[Sequence[int]]
+Filters = Sequence[int | Sequence[int]] | NDArray[Any]
+Units = Int | Sequence[Int] | NDArray[Any]
+Sizes = int | Sequence[int] | Sequence[Sequence[int]] | NDArray[Any]
+Rates = Float | Sequence[Float] | NDArray[Any]
+Sides = Sequence[int] | NDArray[Any]
 Loss = Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
 Precision = Literal["auto", "bfloat16", "float32"]
 
