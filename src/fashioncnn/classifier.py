@@ -156,7 +156,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         early stopping.
     image_shape : (h, w), (h, w, c) or None, default=None
         How to see a flat row of X. None takes a square grey image where the length is a perfect
-        square, else a strip one pixel high.
+        square, else a strip one pixel high, with a warning where that looks like a mistake.
     scaling : {"standardize", "unit"} or None, default="standardize"
         "standardize" subtracts each channel's mean and divides by its standard deviation in the
         training part. "unit" divides uint8 by 255 and uint16 by 65535, other integers by one of
