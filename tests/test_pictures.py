@@ -93,6 +93,12 @@ def test_8_bits_among_16_are_brought_to_one_scale(modes):
     assert as_training([eval(call, {"np": np, "image": shallow}), deep])[0].shape[3] == 1
 
 
+@pytest.mark.parametrize("modes", [["F", "I;16"], ["F", "I"], ["F", "L"]], ids=str)
+def test_floats_are_not_mixed_with_integers(modes):
+    with pytest.raises(ValueError, match=rf"of mode {', '.join(modes)}; .* They differ in scale"):
+        as_training(pictures(*modes))
+
+
 @pytest.mark.parametrize(
     ("mode", "size", "image_shape"),
     [

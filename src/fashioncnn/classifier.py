@@ -38,6 +38,7 @@ from fashioncnn._inputs.parameters import (
     Sides,
     Sizes,
     Units,
+    warn_of_cut_schedule,
 )
 from fashioncnn._network.architecture import (
     Activation,
@@ -125,7 +126,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The share of each label that is spread over all classes, in [0, 1) [2]_.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes by label; a class that is not named has weight 1. "balanced" weighs
-        each inversely to its frequency in y. They multiply `sample_weight`.
+        each inversely to its frequency in y. They multiply `sample_weight`, and count in the loss
+        of the validation part too, where Keras' `class_weight` does not.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"}, default="adam"
         The update rule, with Keras' default settings; "sgd" has Nesterov momentum 0.9. "adamw" is
         "adam", under the name that Keras users look for.
@@ -199,8 +201,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     history_ : dict of lists of float
         One value per epoch: "loss" (mean of weight times loss over the training part, each batch
         before its step), "accuracy" (the share of images classified right, unweighted),
-        "learning_rate" (of the last step), and with a validation part "val_loss" and
-        "val_accuracy", which are NaN for epochs of continued training that had none.
+        "learning_rate" (of the last step), and with a validation part "val_loss", weighted like
+        "loss", and "val_accuracy", which are NaN for epochs of continued training that had none.
     n_iter_ : int
         The number of epochs, with those of earlier fits that were continued.
     best_epoch_ : int
@@ -422,6 +424,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             UserData(X_val, y_val, sample_weight_val),
             self._previous_fit(previous),
         )
+        warn_of_cut_schedule(vars(self))
         return self._train(checked, data, previous)
 
     @_without_early_stopping
