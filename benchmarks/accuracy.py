@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How accurate training is: beside Keras, in bfloat16, and on another number of threads.
+"""How accurate training is: beside Keras, in bfloat16, with more threads, with cut schedules.
 
     python benchmarks/accuracy.py article
     python benchmarks/accuracy.py precision --seeds 8
     python benchmarks/accuracy.py threads --epochs 1 12
+    python benchmarks/accuracy.py schedules --seeds 4 --epochs 20
 
 ``article`` trains the article's network on the full Fashion-MNIST: by ``from_recipe("article")``,
 which holds out a stratified, shuffled 30 %, and in plain Keras, which holds out the last 30 % and
 shuffles without a seed. ``precision`` trains the recipe in float32 and in bfloat16, on one 70 %,
 where a seed gives both the same initial weights, order and dropout. ``threads`` trains the default
 network on the packaged sample with one and with two threads, which sum in another order.
+``schedules`` plans that number of epochs there, or three times as many that early stopping ends.
 
 Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
 """
@@ -21,7 +23,7 @@ import multiprocessing
 import os
 import random
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU and GPU
 
@@ -32,6 +34,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
 
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist, load_fashion_mnist_sample
+from fashioncnn._network.schedules import Schedule
 
 Figures = dict[str, float]
 
@@ -100,12 +103,37 @@ def on_threads(seed: int, epochs: int) -> Figures:
     }
 
 
+def on_schedule(seed: int, epochs: int, *, schedule: Schedule, early_stopping: bool) -> Figures:
+    """Train a small network on nine tenths of the sample, and say where training ended."""
+    clf = FashionCNNClassifier(
+        (16, 32),
+        learning_rate=0.01,
+        learning_rate_schedule=schedule,
+        epochs=3 * epochs if early_stopping else epochs,
+        early_stopping=early_stopping,
+        validation_fraction=0.1,
+        random_state=seed,
+    ).fit(*load_fashion_mnist_sample("train"))
+    return {
+        "last_epoch": clf.n_iter_,
+        "last_rate": clf.history_["learning_rate"][-1],
+        "test_accuracy": clf.score(*load_fashion_mnist_sample("test")),
+    }
+
+
 VARIANTS = {
     "article": {"fashioncnn": partial(in_recipe, split=False), "keras": in_keras},
     "precision": {
         name: partial(in_recipe, split=True, precision=name) for name in ("float32", "bfloat16")
     },
     "threads": {"1 thread to 2": on_threads},
+    "schedules": {
+        f"{schedule}{', early stopping' if stops else ''}": partial(
+            on_schedule, schedule=schedule, early_stopping=stops
+        )
+        for schedule in get_args(Schedule)
+        for stops in (False, True)
+    },
 }
 
 

@@ -2,6 +2,7 @@
 """The estimator as its users see it: labels, shapes, outputs, copies, failures, real images."""
 
 import copy
+import dataclasses
 import pickle
 import pickletools
 import warnings
@@ -260,6 +261,12 @@ def test_pixels_far_beyond_training_are_refused(images, small):
         value[...] = 3e38
     clf._network = copy.deepcopy(network)
     with pytest.raises(ValueError, match=r"not finite.*Training has diverged.*as large as 3e\+38"):
+        clf.predict(X / 255.0 - 0.5)
+    with pytest.raises(ValueError, match=r"Training has diverged.*with a lower learning_rate\.$"):
+        clf.predict(X / 255.0 - 1)  # a little beyond those of training
+    compilation = network.compilation._replace(weight_decay=0.1)
+    clf._network = dataclasses.replace(network, compilation=compilation)
+    with pytest.raises(ValueError, match=r"with a lower learning_rate or weight_decay\.$"):
         clf.predict(X / 255.0 - 0.5)
 
 

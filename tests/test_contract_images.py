@@ -148,7 +148,7 @@ SIZES = r"All images in <X> must have the same size; got sizes \[\(4, 6\), \(6, 
 FILE = r"<X> is a {}; pass an array of images, not a file or its name"
 ITEM = r"<X>\[0\] is a {}; pass an array of images, not files or their names"
 SPARSE = r"Sparse data was passed for <X>, but dense data is required. Use '.toarray\(\)'"
-MODE = r"<X> has images of mode {}; all must be L, or all RGB.*image\.convert\('RGB'\)"
+MODE = r"<X> has images of mode {}; all must be of one kind: .*image\.convert\('(L|RGB)'\)"
 RESHAPE = "Expected 2D array, got {} array instead.*Reshape your data"
 NO_SAMPLES = r"Found array with 0 sample\(s\) \(shape=\(0, .*\) .*while a minimum of 1 is required"
 NO_FEATURES = r"Found array with 0 feature\(s\) \(shape=.* while a minimum of 1 is required"
@@ -215,7 +215,8 @@ REFUSED = [
     ("sizes of arrays", of_two_sizes, ValueError, SIZES),
     ("sizes in an array", lambda X: objects(of_two_sizes(X)), ValueError, SIZES),
     ("sizes in a Series", lambda X: pd.Series(of_two_sizes(X)), ValueError, SIZES),
-    ("sizes of PIL", lambda X: pil(of_two_sizes(X)), ValueError, SIZES),
+    ("sizes of PIL", lambda X: pil(of_two_sizes(X)), ValueError,
+     rf"{SIZES}|<X> has images of mode L, width and height \(6, 4\), \(6, 6\), but"),
     ("rows of two lengths", lambda X: [[[1], [1, 2]]] * 90, ValueError, r"<X>\[0\] is no image"),
     ("(image, label)", lambda X: [(i, 0) for i in X], ValueError, "one size, without their labels"),
     ("(X, y)", lambda X: (X, np.zeros(90)), ValueError, PAIR.format("tuple")),
@@ -285,7 +286,7 @@ REFUSED = [
     ("dask NaN", lambda X: dask.array.from_array(with_value(X, np.nan)), ValueError, NAN),
     # PIL
     *((f"PIL {mode}", lambda X, mode=mode: pil_of_mode(mode), ValueError, MODE.format(mode))
-      for mode in ("P", "RGBA", "CMYK", "1", "LA", "PA", "I", "I;16", "F", "YCbCr", "HSV", "LAB")),
+      for mode in ("P", "RGBA", "CMYK", "1", "LA", "PA", "YCbCr", "HSV")),
     ("PIL of two modes", lambda X: pil(X[:45]) + pil(X[45:], "RGB"), ValueError,
      MODE.format("L, RGB")),
     ("PIL image", lambda X: pil(X)[0], ValueError, r"<X> is one image; pass a list .*\[image\]"),
@@ -455,6 +456,9 @@ ACCEPTED = {
     "PIL": lambda X, _: pil(X),
     "tuple of PIL": lambda X, _: tuple(pil(X)),
     "array of PIL": lambda X, _: objects(pil(X)),
+    "PIL of 16 bits": lambda X, _: pil(X.astype(np.uint16), "I;16"),
+    "PIL of 32 bits": lambda X, _: pil(X.astype(np.int32), "I"),
+    "PIL of floats": lambda X, _: pil(X.astype(np.float32), "F"),
     "torch": lambda X, _: torch_tensor(X),
     "torch uint8": lambda X, _: torch_tensor(X, "uint8"),
     "list of torch": lambda X, _: list(torch_tensor(X)),
@@ -513,12 +517,26 @@ def test_names_of_columns_are_checked(images, small, refused, make):
         clf.predict(order)
 
 
+def test_images_need_no_names_where_a_frame_was_learnt(images, small):
+    X, y = images
+    clf = small(epochs=1, warm_start=True)
+    clf.fit(frame(X), y, X_val=X[:9], y_val=y[:9])  # a warning would be an error
+    np.testing.assert_array_equal(clf.predict(X), clf.predict(frame(X)))
+    clf.score(X[..., np.newaxis], y)
+    clf.fit(X, y).partial_fit(X.astype(np.float64), y)
+    assert clf.feature_names_in_.tolist() == [f"pixel{i}" for i in range(36)]
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        clf.predict(flat(X))
+
+
 @pytest.mark.parametrize(
     ("make", "full_scale"),
     [
         (lambda X: frame(X).astype("UInt8"), 255),
         (lambda X: frame(X).astype("Int64"), 255),
         (lambda X: frame(X).astype("uint16[pyarrow]"), 65535),
+        (lambda X: X.astype(">u2"), 65535),
+        (lambda X: pil(X.astype(">u2"), "I;16B"), 65535),
         (lambda X: X.astype(object), 255),
         (lambda X: frame(X).astype(object), 255),
         (lambda X: frame(X).astype({"pixel7": "uint16"}), 65535),
@@ -531,6 +549,8 @@ def test_names_of_columns_are_checked(images, small, refused, make):
         "UInt8",
         "Int64",
         "uint16 pyarrow",
+        "big-endian uint16",
+        "PIL of 16 bits",
         "objects",
         "frame of objects",
         "uint8 and uint16",

@@ -2,6 +2,7 @@
 """Early stopping: when it ends training, and what it restores."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -89,12 +90,40 @@ def test_its_parameters_do_nothing_without_it(images, small):
 
 def test_a_schedule_spans_the_epochs_that_were_asked_for(images, small):
     settings = {"learning_rate_schedule": "cosine", "epochs": 10}
-    stopped = small(early_stopping=True, tol=100.0, n_iter_no_change=2, **settings).fit(*images)
+    with pytest.warns(
+        UserWarning, match="learning_rate_schedule='cosine' falls over all 10 epochs"
+    ):
+        stopped = small(early_stopping=True, tol=100.0, n_iter_no_change=2, **settings).fit(*images)
     rates = small(**settings, validation_fraction=0.1).fit(*images).history_["learning_rate"]
     assert stopped.history_["learning_rate"] == rates[:3]
 
 
 def test_nothing_to_hold_out_says_what_to_do():
     clf = FashionCNNClassifier((2,), early_stopping=True)
-    with pytest.raises(ValueError, match=r"one member only.*early_stopping=False"):
+    with pytest.raises(ValueError, match=r"more than one member\..*early_stopping=False"):
         clf.fit(np.zeros((3, 4, 4)), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_schedule_that_is_cut_off_warns(images, small, monkeypatch, schedule):
+    monkeypatch.setitem(sys.modules, "fashioncnn._tensorflow.backend", None)  # it warns before
+    clf = small(learning_rate_schedule=schedule, early_stopping=True, n_iter_no_change=7)
+    message = rf"schedule='{schedule}' .* all 8 epochs, but early_stopping=True mostly ends .* Use "
+    with (
+        pytest.warns(UserWarning, match=rf"{message}early_stopping=False .*schedule='constant'\.$"),
+        pytest.raises(ImportError),
+    ):
+        clf.fit(*images)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"early_stopping": False, "learning_rate_schedule": "one_cycle", "n_iter_no_change": 1},
+        {"early_stopping": True, "learning_rate_schedule": "constant", "n_iter_no_change": 1},
+        {"early_stopping": True, "learning_rate_schedule": "one_cycle", "n_iter_no_change": 2},
+    ],
+    ids=["no stopping", "constant rate", "no time to stop"],
+)
+def test_a_schedule_that_runs_to_its_end_does_not_warn(images, small, params):
+    small(epochs=2, **params).fit(*images)

@@ -150,7 +150,7 @@ def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["training.md", "scikit_learn.md"])
+@pytest.mark.parametrize("page", ["start.md", "training.md", "scikit_learn.md"])
 def test_a_page_of_the_docs_prints_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (CHECKOUT / "docs" / page).read_text(encoding="utf-8")

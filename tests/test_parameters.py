@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from keras.callbacks import EarlyStopping
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -34,6 +35,17 @@ ACCEPTED = [
     (parse_rates, 0, 0.0),
     (parse_rates, np.float32(0.5), 0.5),
     (parse_rates, [0.1, 0.2], (0.1, 0.2)),
+    (parse_conv_stacks, np.array([8, 16]), ((8,), (16,))),
+    (parse_conv_stacks, np.array([[8, 8], [16, 16]], np.uint8), ((8, 8), (16, 16))),
+    (parse_conv_stacks, [np.array([8, 8]), 16], ((8, 8), (16,))),
+    (parse_conv_stacks, np.array([8, (16, 16)], object), ((8,), (16, 16))),
+    (parse_dense_units, np.array([4]), (4,)),
+    (parse_dense_units, np.array([], int), ()),
+    (parse_dense_units, range(8, 17, 8), (8, 16)),
+    (parse_windows, np.array([5, 3]), (5, 3)),
+    (parse_windows, np.array([[5, 5], [3, 1]]), ((5, 5), (3, 1))),
+    (parse_rates, np.array([0.25, 0.5], np.float32), (0.25, 0.5)),
+    (parse_image_shape, np.array([28, 28]), (28, 28, 1)),
     (parse_image_shape, [28, 28], (28, 28, 1)),
     (parse_image_shape, (32, 32, 3), (32, 32, 3)),
 ]
@@ -57,15 +69,52 @@ REFUSED = {
         None,
         ((True,),),
         ("a",),
+        np.array(4),
+        np.array([4.0]),
+        np.zeros((2, 0), int),
+        np.ones((2, 2, 2), int),
     ],
-    "dense_units": [0, -1, 1.5, (0,), "128", None, True, ((8,),)],
-    "kernel_size": [0, -3, 3.0, (3,), (3, 3, 3), (), ((3,),), ((3, 3), 3), "3", None, True],
+    "dense_units": [
+        *(0, -1, 1.5, (0,), "128", None, True, ((8,),), b"a", bytearray(b"a"), memoryview(b"a")),
+        *(np.array(4), np.array([4.0]), np.array([True]), np.array(["4"]), np.array([[4]])),
+    ],
+    "kernel_size": [
+        0,
+        -3,
+        3.0,
+        (3,),
+        (3, 3, 3),
+        (),
+        ((3,),),
+        ((3, 3), 3),
+        "3",
+        None,
+        True,
+        np.array([3]),
+        np.array([3.0, 3.0]),
+        np.zeros((0, 2), int),
+    ],
     "pool_size": [0, (0, 2), 2.0, ((2, 2), (2, 0)), None],
     "padding": ["full", "VALID", None, 0],
     "activation": ["Relu", None, max, "softmax"],
     "batch_normalization": ["yes", None, 2],
     "global_pooling": ["mean", True],
-    "conv_dropout": [1, 1.0, -0.1, math.nan, "0.5", None, (), (0.5, 1.0), True, 10**400, 1 - 1e-9],
+    "conv_dropout": [
+        1,
+        1.0,
+        -0.1,
+        math.nan,
+        "0.5",
+        None,
+        (),
+        (0.5, 1.0),
+        True,
+        10**400,
+        1 - 1e-9,
+        np.array(0.5),
+        np.array([]),
+        np.array([0.5, 1.0]),
+    ],
     "dense_dropout": [1.0, -0.1, math.nan, None, False, 10**400, np.array(0.5), 1 - 1e-9],
     "loss": ["mse", None],
     "label_smoothing": [1.0, -0.1, math.nan, False, "0.1", 10**400],
@@ -96,7 +145,7 @@ REFUSED = {
     "validation_fraction": [0, 0.0, 1, 1.0, 1.5, -0.1, math.nan, True, 10**400],
     "n_iter_no_change": [0, -1, 2.0, math.inf, None, True, 10**400],
     "tol": [-1e-4, math.nan, math.inf, None, False, 10**400],
-    "image_shape": [(28,), (28, 28, 1, 1), (0, 28), 28, "28x28", (28.0, 28)],
+    "image_shape": [(28,), (28, 28, 1, 1), (0, 28), 28, "28x28", (28.0, 28), np.array([28.0, 28])],
     "scaling": ["minmax", 1],
     "precision": ["float16", "mixed_bfloat16", None, 32],
     "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
@@ -159,6 +208,33 @@ def test_scalars_of_numpy_are_accepted(images, small):
         names = ("dense_dropout", "label_smoothing", "learning_rate", "weight_decay", "tol")
         values = dict.fromkeys(names, number)
         assert clf.set_params(**values, validation_fraction=number).fit(X, y).n_iter_ == 1
+
+
+ARRAYS = {
+    "conv_stacks": np.array([[4, 4], [4, 4]]),
+    "dense_units": np.array([4]),
+    "kernel_size": np.array([[3, 3], [2, 1]]),
+    "pool_size": np.array([2, 1]),
+    "conv_dropout": np.array([0.25, 0.5]),
+    "image_shape": np.array([6, 6]),
+}
+
+
+def test_arrays_of_numpy_pass_wherever_tuples_do(images, small):
+    X, y = images
+    as_arrays = clone(small(epochs=1, warm_start=True, **ARRAYS))
+    assert all(as_arrays.get_params()[name] is not value for name, value in ARRAYS.items())
+    as_lists = small(epochs=1, **{name: value.tolist() for name, value in ARRAYS.items()})
+    expected = as_lists.fit(X.reshape(90, 36), y).predict_proba(X)
+    np.testing.assert_array_equal(as_arrays.fit(X.reshape(90, 36), y).predict_proba(X), expected)
+    as_arrays.set_params(**as_lists.get_params()).set_params(warm_start=True).fit(X, y)
+    assert as_arrays.n_iter_ == 2  # the network is the same, in whatever form it is asked for
+    assert "dense_units=array([4])" in repr(small(**ARRAYS))
+
+
+def test_arrays_of_numpy_in_a_grid(images, small):
+    search = GridSearchCV(small(epochs=1), {"dense_units": [np.array([4]), np.array([4, 2])]}, cv=2)
+    assert isinstance(search.fit(*images).best_params_["dense_units"], np.ndarray)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,19 @@ from hypothesis import strategies as st
 from fashioncnn._inputs.split import split_rows
 
 
-def split(members, fraction, seed=0):
-    """Split rows of which `members[i]` belong to class i, in a fixed random order."""
-    codes = np.random.default_rng(1).permutation(np.repeat(np.arange(len(members)), members))
-    training, validation = split_rows(codes, np.arange(len(members)) * 10, fraction, seed)
-    return codes, training, validation
+def split(members, fraction, seed=0, n_without_weight=0):
+    """Split rows of which `members[i]` belong to class i, in a fixed random order.
+
+    In each class so many more rows have no weight.
+    """
+    random = np.random.default_rng(1)
+    codes = random.permutation(np.repeat(np.arange(len(members)), members))
+    weights = random.uniform(0.1, 9, size=len(codes))
+    if n_without_weight:
+        more = np.repeat(np.arange(len(members)), n_without_weight)
+        codes, weights = np.append(codes, more), np.append(weights, np.zeros(len(more)))
+    labels = np.arange(len(members)) * 10
+    return codes, *split_rows(codes, weights, labels, fraction, seed)
 
 
 def test_size_and_shares():
@@ -64,12 +72,31 @@ def test_class_of_one_stays_in_training():
 def test_labels_are_shown_as_they_are():
     classes = np.array(["2020-01-01", "2020-01-03"], "M8[ns]")
     with pytest.warns(UserWarning, match=r"one member only.*2020-01-03T"):
-        split_rows(np.array([0, 0, 0, 1]), classes, 0.5, 0)
+        split_rows(np.array([0, 0, 0, 1]), np.ones(4), classes, 0.5, 0)
 
 
-def test_nothing_to_hold_out():
-    with pytest.raises(ValueError, match="nothing to hold out for validation"):
-        split([1, 1, 1], 0.5)
+WITH_WEIGHT = r"with a positive weight \(sample_weight times class_weight\)"
+
+
+@pytest.mark.parametrize("n_without_weight", [0, 30])
+def test_nothing_to_hold_out(n_without_weight):
+    of_weight, and_weights = (f" {WITH_WEIGHT}", " and weights") if n_without_weight else ("", "")
+    message = rf"nothing to hold out .* no class has more than one member{of_weight}\. Pass more "
+    for members in ([1, 1, 1], [1, 1, 0] if n_without_weight else [1, 1]):
+        with pytest.raises(ValueError, match=rf"{message}data{and_weights}, X_val and y_val, or"):
+            split(members, 0.5, n_without_weight=n_without_weight)
+
+
+def test_rows_without_weight_count_nowhere():
+    members = [40, 1, 0, 9]
+    message = rf"These classes have one member only {WITH_WEIGHT}, which stays .* \[10\]\. The"
+    with pytest.warns(UserWarning, match=message):
+        codes, training, validation = split(members, 0.3, n_without_weight=5)
+    with pytest.warns(UserWarning, match="These classes have one member only, which stays"):
+        _, _, same = split(members, 0.3)
+    np.testing.assert_array_equal(validation, same)
+    assert np.bincount(codes[validation], minlength=4).tolist() == [12, 0, 0, 3]
+    assert sorted([*training, *validation]) == list(range(len(codes)))
 
 
 @given(

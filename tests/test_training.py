@@ -333,7 +333,7 @@ def test_validation_part_takes_no_part_in_training(images, small):
     assert len(clf.history_["val_loss"]) == clf.n_iter_
     codes = np.searchsorted(clf.classes_, y)
     seed = np.random.RandomState(3).randint(np.iinfo(np.int32).max)
-    _, held_out = split_rows(codes, clf.classes_, 0.2, spawn_seeds(seed).split)
+    _, held_out = split_rows(codes, np.ones(90), clf.classes_, 0.2, spawn_seeds(seed).split)
     pixels, weights = X.copy(), np.ones(90)
     pixels[held_out] = 255 - pixels[held_out]
     weights[held_out] = np.arange(1, 1 + len(held_out))
@@ -457,6 +457,48 @@ def test_divergence_names_the_epoch_and_changes_nothing(images, small):
         fresh.fit(X, y)
     with pytest.raises(NotFittedError):
         fresh.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("params", "dtype", "advice"),
+    [
+        ({}, np.uint8, "Try a lower learning_rate."),
+        ({}, np.float64, "Try a lower learning_rate. Look for pixels that are far larger than the"),
+        ({"weight_decay": 0.1}, np.uint8, "Try a lower learning_rate or a lower weight_decay."),
+        ({"scaling": None}, np.uint8, "Try a lower learning_rate or scaling='standardize'."),
+        ({"scaling": "unit"}, np.uint8, "Try a lower learning_rate or scaling='standardize'."),
+        (
+            {"class_weight": {"up": 1000, "left": 1}},
+            np.uint8,
+            "Try a lower learning_rate.",  # the largest is 2.7 times the mean
+        ),
+    ],
+    ids=str,
+)
+def test_advice_on_divergence_is_what_does_not_hold(images, small, params, dtype, advice):
+    X, y = images
+    with pytest.raises(ValueError, match=f"diverged: .*{re.escape(advice)}") as error:
+        small(learning_rate=1e30, **params).fit(X.astype(dtype), y)
+    assert str(error.value).endswith("the rest." if "Look" in advice else advice)
+
+
+def test_advice_on_divergence_names_large_weights(images, small):
+    X, y = images
+    clf = small(learning_rate=1e30)
+    weights = np.where(np.arange(90) == 7, 50, 1)
+    message = (
+        "Try a lower learning_rate or lower values of the largest weights in sample_weight and"
+    )
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, y, sample_weight=weights)
+    with pytest.raises(ValueError, match=message):
+        clf.partial_fit(X, y, classes=np.unique(y), sample_weight=11)
+
+
+def test_advice_on_divergence_leaves_the_scaling_of_a_network(images, small):
+    clf = small(warm_start=True, scaling=None).fit(*images).set_params(learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"Try a lower learning_rate\.$"):
+        clf.fit(*images)
 
 
 def test_validation_that_is_not_finite(images, small, monkeypatch):

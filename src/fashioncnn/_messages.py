@@ -10,6 +10,7 @@ TRAIN_ANEW = (  # where another network is asked for
     "To train a new network, call set_params(warm_start=False) before fit, or partial_fit of a "
     "clone."
 )
+WITH_WEIGHT = "with a positive weight (sample_weight times class_weight)"
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:

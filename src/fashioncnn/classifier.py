@@ -2,7 +2,7 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 import numpy as np
@@ -34,7 +34,11 @@ from fashioncnn._inputs.parameters import (
     Int,
     Loss,
     Precision,
+    Rates,
+    Sides,
     Sizes,
+    Units,
+    warn_of_cut_schedule,
 )
 from fashioncnn._network.architecture import (
     Activation,
@@ -91,7 +95,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     ----------
     conv_stacks : sequence, default=((32, 64),)
         The filters of each convolution, one tuple per stack; an int `n` means `(n,)`. Every stack
-        ends in max pooling and dropout.
+        ends in max pooling and dropout. Lists and NumPy arrays pass wherever tuples do.
     dense_units : int or sequence of int, default=(128,)
         The units of each dense layer between the stacks and the output; `()` for none.
     kernel_size : int, (h, w) or tuple of (h, w), default=3
@@ -124,7 +128,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The share of each label that is spread over all classes, in [0, 1) [2]_.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes by label; a class that is not named has weight 1. "balanced" weighs
-        each inversely to its frequency in y. They multiply `sample_weight`.
+        each inversely to its frequency in y. They multiply `sample_weight`, and count in the loss
+        of the validation part too, where Keras' `class_weight` does not.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"}, default="adam"
         The update rule, with Keras' default settings; "sgd" has Nesterov momentum 0.9. "adamw" is
         "adam", under the name that Keras users look for.
@@ -157,7 +162,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         early stopping.
     image_shape : (h, w), (h, w, c) or None, default=None
         How to see a flat row of X. None takes a square grey image where the length is a perfect
-        square, else a strip one pixel high.
+        square, else a strip one pixel high, with a warning where that looks like a mistake.
     scaling : {"standardize", "unit"} or None, default="standardize"
         "standardize" subtracts each channel's mean and divides by its standard deviation in the
         training part. "unit" divides uint8 by 255 and uint16 by 65535, other integers by one of
@@ -201,8 +206,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     history_ : dict of lists of float
         One value per epoch: "loss" (mean of weight times loss over the training part, each batch
         before its step), "accuracy" (the share of images classified right, unweighted),
-        "learning_rate" (of the last step), and with a validation part "val_loss" and
-        "val_accuracy", which are NaN for epochs of continued training that had none.
+        "learning_rate" (of the last step), and with a validation part "val_loss", weighted like
+        "loss", and "val_accuracy", which are NaN for epochs of continued training that had none.
     n_iter_ : int
         The number of epochs, with those of earlier fits that were continued.
     best_epoch_ : int
@@ -265,7 +270,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         conv_stacks: Filters = ((32, 64),),
-        dense_units: Int | Sequence[Int] = (128,),
+        dense_units: Units = (128,),
         *,
         kernel_size: Sizes = 3,
         padding: Padding = "valid",
@@ -273,7 +278,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         pool_size: Sizes = 2,
         batch_normalization: bool = False,
         global_pooling: GlobalPooling | None = None,
-        conv_dropout: Float | Sequence[Float] = 0.25,
+        conv_dropout: Rates = 0.25,
         dense_dropout: Float = 0.2,
         loss: Loss = "categorical_crossentropy",
         label_smoothing: Float = 0.0,
@@ -288,7 +293,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction: Float | None = None,
         n_iter_no_change: Int = 5,
         tol: Float = 1e-4,
-        image_shape: Sequence[int] | None = None,
+        image_shape: Sides | None = None,
         scaling: ScalingKind | None = "standardize",
         precision: Precision = "float32",
         callbacks: Any = None,  # a Keras callback or a list of them; Keras has no types
@@ -432,6 +437,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             UserData(X_val, y_val, sample_weight_val),
             self._previous_fit(previous),
         )
+        warn_of_cut_schedule(vars(self))
         return self._train(checked, data, previous)
 
     @_without_early_stopping

@@ -40,6 +40,13 @@ for seed in np.arange(3):
     FashionCNNClassifier(random_state=seed)
 search = GridSearchCV(clf, {"learning_rate": np.geomspace(1e-4, 1e-2, 3)})
 FashionCNNClassifier((16, 32), 64, kernel_size=3, class_weight="balanced", scaling=None)
+FashionCNNClassifier(
+    np.array([16, 32]),
+    np.array([64]),
+    kernel_size=np.array([5, 3]),
+    conv_dropout=np.array([0.1, 0.2]),
+    image_shape=np.array([28, 28]),
+)
 FashionCNNClassifier(16)  # type: ignore[arg-type]
 FashionCNNClassifier(padding="full")  # type: ignore[arg-type]
 FashionCNNClassifier(activation="relu7")  # type: ignore[arg-type]

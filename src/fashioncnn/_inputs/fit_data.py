@@ -28,7 +28,7 @@ from fashioncnn._inputs.weights import (
     sample_weights,
     scale_to_mean_one,
 )
-from fashioncnn._messages import TRAIN_ANEW
+from fashioncnn._messages import TRAIN_ANEW, WITH_WEIGHT
 from fashioncnn._network.data import (
     ImageSelection,
     ImageShape,
@@ -203,17 +203,17 @@ def split_data(data: TrainingData, validation_fraction: Float | None, seed: int)
         If nothing can be held out, a part has weights of zero only, or y one class that has others.
     """
     images, rows = data.images, np.arange(len(data.images.codes))
-    counted = np.flatnonzero(images.weights)
-    n_classes = np.unique(images.codes[counted]).size
-    refuse_one_class(n_classes, "y with a positive weight (sample_weight times class_weight)")
+    n_classes = np.unique(images.codes[images.weights > 0]).size
+    refuse_one_class(n_classes, f"y {WITH_WEIGHT}")
     validation = data.validation and ValidationImages(*data.validation)
     if validation is None and validation_fraction is not None:
-        # Images of no weight say nothing in either part: they stay in training, and count nowhere.
-        _, held_out = split_rows(images.codes[counted], data.classes, validation_fraction, seed)
-        chosen = counted[held_out]
-        rows = np.delete(rows, chosen)
+        rows, held_out = split_rows(
+            images.codes, images.weights, data.classes, validation_fraction, seed
+        )
         validation = ValidationImages(
-            ImageSelection(images.pixels, chosen), images.codes[chosen], images.weights[chosen]
+            ImageSelection(images.pixels, held_out),
+            images.codes[held_out],
+            images.weights[held_out],
         )
     weights = np.zeros(len(images.weights), np.float32)
     weights[rows] = scale_to_mean_one(images.weights[rows], "training part")

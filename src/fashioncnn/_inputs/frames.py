@@ -21,6 +21,11 @@ def is_frame(value: Any) -> bool:
     return hasattr(type(value), "columns") and hasattr(type(value), "shape")
 
 
+def column_names(frame: Any) -> list[Any]:
+    """Return the names of the columns of a data frame."""
+    return _columns(frame)[0]
+
+
 def check_frame(frame: Any, name: str) -> tuple[Any, Any, np.dtype | None]:
     """Check that all columns of a data frame hold numbers.
 

@@ -2,7 +2,6 @@
 """Check images and convert them to one array of shape (n, h, w, c)."""
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,12 +11,18 @@ from sklearn.utils.validation import check_array, validate_data
 
 from fashioncnn._inputs.arrays import FILES, to_array, to_numbers
 from fashioncnn._inputs.frames import check_frame, is_frame
-from fashioncnn._messages import shortened, warn_user
+from fashioncnn._inputs.pictures import check_pictures, is_picture
+from fashioncnn._inputs.shapes import (
+    check_channels_last,
+    check_image_size,
+    guess_image_shape,
+    other_shape,
+    spare_column,
+    unequal_sizes,
+)
 from fashioncnn._network.data import ImageShape
 
 _IMAGES = "an array of images"
-_MODES = {"L", "RGB"}  # of PIL images
-_LARGEST_IMAGE = 10**9  # values
 
 
 class FlatImages(NamedTuple):
@@ -66,14 +71,15 @@ def check_first_images(
     _check_names(estimator, flat, is_first=True)
     values = _check_values(estimator, flat, "X")
     n_features = values.shape[1]
-    image_shape = flat.image_shape or image_shape or _guess_image_shape(n_features)
+    image_shape = flat.image_shape or image_shape or guess_image_shape(flat.named, n_features)
     if math.prod(image_shape) != n_features:
         raise ValueError(
             f"X has {n_features} features, but image_shape={image_shape} has "
             f"{math.prod(image_shape)} values."
+            f"{spare_column(flat.named, 'X', n_features, math.prod(image_shape))}"
         )
     estimator.n_features_in_ = n_features
-    return values.reshape(-1, *image_shape), flat.integer_dtype or values.dtype
+    return values.reshape(-1, *image_shape), _source_dtype(flat, values)
 
 
 def check_images(
@@ -107,7 +113,7 @@ def check_images(
     flat = _flatten(X, name, image_shape)
     _check_like_training(estimator, flat, image_shape, name)
     values = _check_values(estimator, flat, name)
-    return values.reshape(-1, *image_shape), flat.integer_dtype or values.dtype
+    return values.reshape(-1, *image_shape), _source_dtype(flat, values)
 
 
 def _is_plain(estimator: BaseEstimator, X: Any, image_shape: ImageShape) -> bool:
@@ -115,7 +121,9 @@ def _is_plain(estimator: BaseEstimator, X: Any, image_shape: ImageShape) -> bool
 
     The checks take longer than to predict one image.
     """
-    if type(X) is not np.ndarray or not X.size or hasattr(estimator, "feature_names_in_"):
+    if type(X) is not np.ndarray or not X.size:
+        return False
+    if X.ndim == 2 and hasattr(estimator, "feature_names_in_"):
         return False
     shapes = {image_shape, (math.prod(image_shape),)}
     if image_shape[2] == 1:
@@ -135,8 +143,8 @@ def _flatten(
     if is_frame(X):
         frame, values, integer_dtype = check_frame(X, name)
         return FlatImages(frame, values, frame.shape, integer_dtype=integer_dtype)
-    X = _as_array(X, name)
-    _check_image_size(X, name)
+    X = _as_array(X, name, image_shape)
+    check_image_size(X, name)
     X = to_numbers(X, name)
     if X.ndim in (0, 2) or (X.ndim == 1 and len(X)):
         return FlatImages(X, X, X.shape)
@@ -152,7 +160,7 @@ def _flatten(
         )
     shape: ImageShape = (*X.shape[1:], 1)[:3]
     if shape != image_shape:
-        _check_channels_last(X, name, is_first)
+        check_channels_last(X, name, is_first)
     values = X.reshape(len(X), math.prod(shape))
     return FlatImages(values, values, X.shape, shape)
 
@@ -179,6 +187,11 @@ def _check_values(estimator: BaseEstimator, flat: FlatImages, name: str) -> np.n
     return values
 
 
+def _source_dtype(flat: FlatImages, values: np.ndarray) -> np.dtype:
+    """Return the dtype that X had, in the machine's byte order: big-endian 16 bits are 16 bits."""
+    return (flat.integer_dtype or values.dtype).newbyteorder("=")
+
+
 def _check_like_training(
     estimator: BaseEstimator, flat: FlatImages, image_shape: ImageShape, name: str
 ) -> None:
@@ -186,26 +199,28 @@ def _check_like_training(
 
     scikit-learn checks that flat input has two dimensions and at least one feature.
     """
-    owner, shape = type(estimator).__name__, flat.given_shape
-    is_single = shape in (image_shape, image_shape[:2])
-    hint = f" To pass a single image, pass {name}[None]." if is_single else ""
-    if flat.image_shape not in (None, image_shape):
+    owner, shape, n_features = type(estimator).__name__, flat.given_shape, estimator.n_features_in_
+    if flat.image_shape == image_shape:
+        return  # its shape says all: names of columns would add nothing
+    if flat.image_shape is not None:
         raise ValueError(
             f"{name} has images of shape {flat.image_shape}, but {owner} is expecting "
-            f"{image_shape}.{hint}"
+            f"{image_shape}.{other_shape(name, shape, image_shape)}"
         )
     _check_names(estimator, flat, is_first=False)
-    n_features = estimator.n_features_in_
-    if flat.image_shape is None and len(shape) == 2 and 0 not in shape and shape[1] != n_features:
+    if len(shape) == 2 and 0 not in shape and shape[1] != n_features:
+        hint = spare_column(flat.named, name, shape[1], n_features)
+        if shape == image_shape[:2]:
+            hint = f" To pass a single image, pass {name}[None]."
         raise ValueError(
             f"{name} has {shape[1]} features, but {owner} is expecting {n_features} features as "
             f"input.{hint}"
         )
 
 
-def _as_array(X: Any, name: str) -> np.ndarray:
+def _as_array(X: Any, name: str, image_shape: ImageShape | None) -> np.ndarray:
     """Convert X to an array. A list or an array of objects may hold single images."""
-    if _is_pil(type(X)):
+    if is_picture(type(X)):
         raise ValueError(f"{name} is one image; pass a list of images: [image].")
     if not isinstance(X, (list, tuple)):
         X = to_array(X, name, _IMAGES)
@@ -214,12 +229,12 @@ def _as_array(X: Any, name: str) -> np.ndarray:
         X = list(X)
     _refuse_files(X, name)
     _refuse_pair(X, name)
-    _check_modes(X, name)
+    check_pictures(X, name, image_shape)
     X = [check_frame(x, f"{name}[{i}]")[1] if is_frame(x) else x for i, x in enumerate(X)]
     try:
         return to_array(X, name, _IMAGES)
     except ValueError as error:
-        raise ValueError(_unequal_sizes(X, name) or str(error)) from error
+        raise ValueError(unequal_sizes(X, name) or str(error)) from error
 
 
 def _refuse_files(images: Sequence[Any], name: str) -> None:
@@ -240,71 +255,3 @@ def _refuse_pair(images: Sequence[Any], name: str) -> None:
                 f"{name} is a {type(images).__name__} of two arrays; pass images and labels one by "
                 "one."
             )
-
-
-def _is_pil(kind: type) -> bool:
-    pil = sys.modules.get("PIL.Image")
-    return pil is not None and issubclass(kind, pil.Image)
-
-
-def _check_modes(images: Sequence[Any], name: str) -> None:
-    """Check that all PIL images have the mode L, or all RGB."""
-    kinds = {kind for kind in set(map(type, images)) if _is_pil(kind)}
-    modes = {image.mode for image in images if type(image) in kinds}
-    if len(modes) > 1 or not modes <= _MODES:
-        raise ValueError(
-            f"{name} has images of mode {', '.join(sorted(modes))}; all must be L, or all RGB. "
-            "Convert each, as by image.convert('RGB')."
-        )
-
-
-def _unequal_sizes(images: Sequence[Any], name: str) -> str:
-    """Return an error message that names the sizes of the images, or "" if they are equal."""
-    sizes = set()
-    for i, image in enumerate(images):
-        try:
-            sizes.add(np.shape(image))
-        except ValueError:
-            return (
-                f"{name}[{i}] is no image, but a {type(image).__name__} of parts that differ in "
-                "shape. Pass images of one size, without their labels."
-            )
-    if len(sizes) < 2:
-        return ""
-    return (
-        f"All images in {name} must have the same size; got sizes {shortened(sorted(sizes))}. "
-        "Resize them first."
-    )
-
-
-def _check_image_size(X: np.ndarray, name: str) -> None:
-    """Check the shape before the values: an array that repeats one value may be very large."""
-    if math.prod(X.shape[1:]) > _LARGEST_IMAGE:
-        raise ValueError(
-            f"{name} has shape {X.shape}, images of more than {_LARGEST_IMAGE:,} values, which no "
-            "network takes. Resize or crop them first."
-        )
-
-
-def _check_channels_last(X: np.ndarray, name: str, is_first: bool) -> None:
-    colours = (1, 3, 4)
-    if X.ndim == 4 and X.size and X.shape[1] in colours and X.shape[3] not in colours:
-        otherwise = f", or say image_shape={X.shape[1:]} if that is the images' real shape"
-        raise ValueError(
-            f"{name} of shape {X.shape} looks channels-first; expected (n, h, w, c). "
-            f"Use np.moveaxis({name}, 1, -1){otherwise if is_first else ''}."
-        )
-
-
-def _guess_image_shape(n_features: int) -> ImageShape:
-    side = math.isqrt(n_features)
-    if side * side == n_features:
-        return side, side, 1
-    side = math.isqrt(n_features // 3)
-    if side >= 8 and 3 * side * side == n_features:
-        warn_user(
-            f"Rows of {n_features} values look like flat images of shape {(side, side, 3)}, but "
-            f"are taken as strips one pixel high. Pass image_shape={(side, side, 3)}, or "
-            f"{(1, n_features, 1)} if they are strips.",
-        )
-    return 1, n_features, 1

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Parameters of several parts (stacks, windows, rates, shapes, callbacks), as users write them.
 
-Each function returns the value written out in full, or raises ValueError.
+Each function returns the value written out in full, or raises ValueError. A sequence may be of any
+kind, an array of NumPy too, but not a text.
 """
 
 import math
 import sys
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -35,7 +37,7 @@ def parse_windows(value: Any) -> Window | tuple[Window, ...]:
     if not _is_sequence(value):
         side = _positive_int(value)
         return side, side
-    if value and all(_is_sequence(item) for item in value):
+    if len(value) and all(_is_sequence(item) for item in value):
         return tuple(_pair(item) for item in value)
     return _pair(value)
 
@@ -44,7 +46,7 @@ def parse_rates(value: Any) -> float | tuple[float, ...]:
     """Read a dropout rate, or a non-empty sequence of them, one per stack."""
     if not _is_sequence(value):
         return _rate(value)
-    if not value:
+    if not len(value):
         raise ValueError("no rates")
     return tuple(_rate(item) for item in value)
 
@@ -80,12 +82,14 @@ def as_float32(value: Any) -> float:
 
 
 def _is_sequence(value: Any) -> bool:
-    return isinstance(value, (tuple, list))
+    is_text = isinstance(value, (str, bytes, bytearray, memoryview))
+    is_array = isinstance(value, np.ndarray) and value.ndim > 0
+    return is_array or (isinstance(value, Sequence) and not is_text)
 
 
 def _sequence(value: Any) -> Any:
     if not _is_sequence(value):
-        raise ValueError("not a tuple or list")
+        raise ValueError("not a sequence")
     return value
 
 

@@ -7,25 +7,28 @@ import numpy as np
 
 from fashioncnn._inputs.labels import labels_to_list
 from fashioncnn._inputs.parameters import Float
-from fashioncnn._messages import shortened, warn_user
+from fashioncnn._messages import WITH_WEIGHT, shortened, warn_user
 
 
 def split_rows(
-    codes: np.ndarray, classes: np.ndarray, validation_fraction: Float, seed: int
+    codes: np.ndarray, weights: np.ndarray, classes: np.ndarray, fraction: Float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split row numbers into a training and a validation part, stratified and shuffled.
 
-    The validation part has ``max(ceil(validation_fraction * n), n_classes)`` rows, but at most half
-    of all rows. It has one row of each class; its other rows are in proportion to the sizes of the
+    The validation part has ``max(ceil(fraction * n), n_classes)`` rows, but at most half of all
+    rows. It has one row of each class; its other rows are in proportion to the sizes of the
     classes. Every class has a row in the training part too: the only row of a class stays there.
+    Rows of no weight say nothing in either part: they stay in training, and count nowhere.
 
     Parameters
     ----------
     codes : ndarray of shape (n,)
         The class of each row, an index into `classes`.
+    weights : ndarray of shape (n,)
+        The weight of each row.
     classes : ndarray of shape (n_classes,)
         The labels, for messages.
-    validation_fraction : float
+    fraction : float
         The share of rows to hold out.
     seed : int
         The seed of the shuffle.
@@ -38,30 +41,31 @@ def split_rows(
     Raises
     ------
     ValueError
-        If every class has one member, so that nothing can be held out.
+        If no class has two members, so that nothing can be held out.
 
     Warns
     -----
     UserWarning
         If a class has one member.
     """
-    members = np.bincount(codes, minlength=len(classes))
-    has_one_member = members == 1
-    splittable = np.flatnonzero(~has_one_member[codes])
+    counted = np.flatnonzero(weights)
+    members = np.bincount(codes[counted], minlength=len(classes))
+    of_weight = "" if counted.size == codes.size else f" {WITH_WEIGHT}"
+    splittable = counted[members[codes[counted]] > 1]
     if splittable.size == 0:
         raise ValueError(
-            f"There is nothing to hold out for validation: each of the {len(classes)} classes has "
-            "one member only. Pass more data, X_val and y_val, or validation_fraction=None and "
-            "early_stopping=False."
+            "There is nothing to hold out for validation: no class has more than one "
+            f"member{of_weight}. Pass more data{' and weights' if of_weight else ''}, X_val and "
+            "y_val, or validation_fraction=None and early_stopping=False."
         )
-    if has_one_member.any():
+    if (members == 1).any():
         warn_user(
-            "These classes have one member only, which stays in the training part: "
-            f"{shortened(labels_to_list(classes[has_one_member]))}. The validation part says "
+            f"These classes have one member only{of_weight}, which stays in the training part: "
+            f"{shortened(labels_to_list(classes[members == 1]))}. The validation part says "
             "nothing about them.",
         )
     n_classes = int(np.count_nonzero(members > 1))
-    wanted = max(math.ceil(validation_fraction * len(codes)), n_classes)
+    wanted = max(math.ceil(fraction * counted.size), n_classes)
     held_out = _members_to_hold_out(members, min(wanted, splittable.size // 2))
     order = np.random.RandomState(seed).permutation(splittable)
     order = order[np.argsort(codes[order], kind="stable")]  # class by class, shuffled in each

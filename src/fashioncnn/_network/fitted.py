@@ -14,6 +14,7 @@ from fashioncnn._network.scaling import Scaling
 
 _PARAMETERS = {"kernel_sizes": "kernel_size", "pool_sizes": "pool_size"}  # by field
 _CHANGEABLE = ("conv_dropouts", "dense_dropout")  # they change no weight
+_FAR = 1000  # times as large: pixels that alone may drive the output beyond float32
 
 
 class Compilation(NamedTuple):
@@ -102,15 +103,15 @@ class FittedNetwork(Network):
             )
 
     def _cause(self, pixels: np.ndarray) -> str:
-        values = pixel_range(pixels, pixels.dtype)
-        if values.low < self.pixel_range.low or values.high > self.pixel_range.high:
+        values, ours = pixel_range(pixels, pixels.dtype), self.pixel_range
+        if max(-values.low, values.high) > _FAR * max(-ours.low, ours.high):
             return (
                 f"They have values within {values.low:g}..{values.high:g}, which is far beyond "
-                f"those of training, {self.pixel_range.low:g}..{self.pixel_range.high:g}. Pass "
-                "pixels on the same scale."
+                f"those of training, {ours.low:g}..{ours.high:g}. Pass pixels on the same "
+                "scale."
             )
         largest = max(float(np.abs(weight).max()) for weight in self.weights.values())
         return (
             f"Training has diverged: weights are as large as {largest:g}. Fit again with a lower "
-            "learning_rate."
+            f"learning_rate{' or weight_decay' if self.compilation.weight_decay else ''}."
         )

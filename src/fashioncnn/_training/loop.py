@@ -27,6 +27,7 @@ from fashioncnn._training.progress import OptimizerProgress, ProgressBar
 from fashioncnn._training.settings import TrainingTask
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
+_LARGE_WEIGHT = 10  # of an image, where they are 1 on average
 
 
 class Training:
@@ -285,9 +286,7 @@ class Training:
             raise ValueError(
                 f"Training diverged: the {what} is {value} in epoch {self.epoch} of "
                 f"{settings.epochs}, with optimizer={settings.optimizer!r} and "
-                f"learning_rate={rate:g}. Try a lower learning_rate or weight_decay, "
-                "scaling='standardize', or smaller weights of classes and samples, and look for "
-                "pixels that are far larger than the rest."
+                f"learning_rate={rate:g}. {advice_on_divergence(self.task)}"
             )
 
 
@@ -301,3 +300,20 @@ def best_epoch(losses: Sequence[float], tol: float) -> int:
         if math.isnan(losses[best]) or loss < losses[best] - tol:
             best = epoch
     return best
+
+
+def advice_on_divergence(task: TrainingTask) -> str:
+    """Return what may help that does not hold already."""
+    weights, scaling = task.split.images.weights[task.split.rows], task.network.scaling
+    remedies = ["a lower learning_rate"]
+    if task.settings.weight_decay:
+        remedies.append("a lower weight_decay")
+    is_standardized = scaling is not None and scaling.kind == "standardize"
+    if not is_standardized and not task.checkpoint.n_epochs:  # later the scaling stays
+        remedies.append("scaling='standardize'")
+    if weights.max() > _LARGE_WEIGHT:
+        remedies.append("lower values of the largest weights in sample_weight and class_weight")
+    advice = f"Try {' or '.join(remedies)}."
+    if network_dtype(task.split.images.pixels.dtype) != np.uint8:
+        advice += " Look for pixels that are far larger than the rest."
+    return advice
