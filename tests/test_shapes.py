@@ -44,15 +44,18 @@ def test_rows_that_look_like_flat_colour_warn(side):
         assert as_training(X, image_shape).shape == (N, *image_shape)
 
 
-@pytest.mark.parametrize("side", [8, 28])
-def test_rows_of_a_square_and_one_more_value_warn(side):
-    X = np.zeros((N, side**2 + 1))
-    message = rf"flat images of shape \({side}, {side}, 1\) with a column too many.* If one column "
+@pytest.mark.parametrize("square", [(8, 8, 1), (28, 28, 1), (16, 16, 3), (32, 32, 3)])
+def test_rows_of_a_square_and_one_more_value_warn(square):
+    n_features = np.prod(square) + 1
+    X = np.zeros((N, n_features))
+    shape = ", ".join(map(str, square))
+    message = rf"flat images of shape \({shape}\) with a column too many.* If one column "
     with pytest.warns(UserWarning, match=message + r"holds .*: np\.delete\(X, 0, axis=1\) drops"):
-        assert as_training(X).shape == (N, 1, side**2 + 1, 1)
-    assert as_training(X, (1, side**2 + 1, 1)).shape == (N, 1, side**2 + 1, 1)
+        assert as_training(X).shape == (N, 1, n_features, 1)
+    assert as_training(X, (1, n_features, 1)).shape == (N, 1, n_features, 1)
+    image_shape = None if square[2] == 1 else square  # else the next warning says so
     for rows in (X, X.tolist()):
-        assert as_training(np.delete(rows, 0, axis=1)).shape == (N, side, side, 1)
+        assert as_training(np.delete(rows, 0, axis=1), image_shape).shape == (N, *square)
 
 
 # 4 * 16 is a square too: scikit-learn's digits are grey, where a flat 4 x 4 with alpha is not.

@@ -81,26 +81,34 @@ def guess_image_shape(X: Any, n_features: int) -> ImageShape:
     Warns
     -----
     UserWarning
-        If a strip has as many values as a square in colour, or as a square and one more.
+        If a strip has as many values as a square in colour, or as one in grey or in colour and one
+        more.
     """
-    side = math.isqrt(n_features)
-    if side * side == n_features:
-        return side, side, 1
-    strip, colour_side = (1, n_features, 1), math.isqrt(n_features // 3)
-    if colour_side >= 4 and 3 * colour_side**2 == n_features:
-        square = (colour_side, colour_side, 3)
+    square, strip = _square(n_features, least_colour=4), (1, n_features, 1)
+    if square and square[2] == 1:
+        return square
+    if square:
         warn_user(
             f"Rows of {n_features} values look like flat images of shape {square}, but are taken "
             f"as strips one pixel high. Pass image_shape={square}, or {strip} if they are strips."
         )
-    elif side >= 8 and side**2 + 1 == n_features:
+    elif without_one := _square(n_features - 1, least_grey=8, least_colour=16):
         warn_user(
-            f"Rows of {n_features} values look like flat images of shape {(side, side, 1)} with a "
+            f"Rows of {n_features} values look like flat images of shape {without_one} with a "
             "column too many, but are taken as strips one pixel high."
-            f"{spare_column(X, 'X', n_features, side**2)} Pass image_shape={strip} if they are "
-            "strips."
+            f"{spare_column(X, 'X', n_features, n_features - 1)} Pass image_shape={strip} if they "
+            "are strips."
         )
     return strip
+
+
+def _square(n_values: int, *, least_grey: int = 1, least_colour: int) -> ImageShape | None:
+    """Return the square image, grey or in colour, of so many values and of at least these sides."""
+    for channels, least in ((1, least_grey), (3, least_colour)):
+        side = math.isqrt(n_values // channels)
+        if side >= least and channels * side**2 == n_values:
+            return side, side, channels
+    return None
 
 
 def spare_column(X: Any, name: str, n_features: int, n_expected: int) -> str:
