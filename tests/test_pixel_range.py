@@ -100,6 +100,12 @@ def test_images_without_the_low_values_of_training():
     assert not warns(array(np.float32, [-1, 1]), array(np.float32, [0, 1], [-0.5, 0]))
 
 
+@pytest.mark.parametrize("value", [0, 1, 200])
+def test_training_images_of_one_value_have_no_scale(value):
+    for dtype in (np.uint8, np.float32):
+        assert not warns(array(dtype, [value, value]), array(dtype, [0, 255]))
+
+
 @pytest.mark.parametrize("value", [0, 1, 99, 255])
 def test_blank_images_say_nothing_within_the_range(value):
     training = array(np.uint8, [0, 255], [9, 200])

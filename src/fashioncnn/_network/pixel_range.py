@@ -91,9 +91,10 @@ def warn_of_other_range(
 ) -> None:
     """Warn if images are on a scale that training never saw.
 
-    No selection of the training images warns, be it of one or of blank ones. Integers of the
-    dtype of training are on its scale, however dark or bright they are, unless training reached no
-    further than 1: its images may have been masks, or scaled.
+    No selection of the training images warns, be it of one or of blank ones. Training images of
+    one value only have no scale. Integers of the dtype of training are on its scale, however dark
+    or bright they are, unless training reached no further than 1: its images may have been masks,
+    or scaled.
 
     Parameters
     ----------
@@ -113,6 +114,8 @@ def warn_of_other_range(
         have a small part of their range only.
     """
     is_same_integer = training.integer_dtype == source_dtype.name
+    if training.low == training.high:
+        return
     if is_same_integer and max(-training.low, training.high) > 1:
         return
     values = pixel_range(pixels, source_dtype)
