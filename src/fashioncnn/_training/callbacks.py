@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Keras callbacks in a training loop that is not Keras' own."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -192,30 +191,6 @@ def new_callbacks(callbacks: Sequence[Any], network: Network) -> Callbacks:
     if not callbacks:
         return Callbacks()
     return Callbacks(callbacks, *call_in_clean_thread(lambda: _build_model(network)))
-
-
-def copy_callbacks(callbacks: Sequence[Any]) -> list[Any]:
-    """Return copies of callbacks, without any model they were used with.
-
-    What callbacks share, one of them perhaps, their copies share, too.
-
-    Raises
-    ------
-    TypeError
-        If one can't be copied.
-    """
-    copies = []
-    memo: dict[int, Any] = {id(getattr(callback, "model", None)): None for callback in callbacks}
-    for callback in callbacks:
-        try:
-            copies.append(copy.deepcopy(callback, memo))
-        except Exception as error:
-            raise TypeError(
-                f"The callback {type(callback).__name__} can't be copied, as each fit does: "
-                f"{error}. Open files and the like in on_train_begin, not before, or give it a "
-                "__deepcopy__ that returns itself."
-            ) from error
-    return copies
 
 
 def _restored_epoch(model: keras.Model) -> int:
