@@ -731,6 +731,39 @@ def test_a_callback_that_cannot_be_copied(data, make):
     assert clf.fit(**data).callbacks_[0] is clf.callbacks[0]
 
 
+def orbax_checkpoint(folder, **settings):
+    pytest.importorskip("orbax.checkpoint")
+    return keras.callbacks.OrbaxCheckpoint(str(folder), **settings)
+
+
+def steps_in(folder):
+    return sorted(int(path.name) for path in folder.iterdir())
+
+
+def test_orbax_checkpoint_serves_one_fit(data, make, tmp_path):
+    clf = make(callbacks=orbax_checkpoint(tmp_path, max_to_keep=None)).fit(**data)
+    assert steps_in(tmp_path) == [0, 1, 2, 3]
+    attributes = dict(vars(clf))
+    message = f"OrbaxCheckpoint starts to save at step 0, but {tmp_path} has step 3 already"
+    for fit in (clf.fit, clone(clf).set_params(epochs=9).fit):
+        with pytest.raises(ValueError, match=message):
+            fit(**data)
+    assert vars(clf) == attributes
+    assert steps_in(tmp_path) == [0, 1, 2, 3]
+    clf.set_params(callbacks=orbax_checkpoint(tmp_path / "other")).fit(**data)  # the remedy
+    assert steps_in(tmp_path / "other") == [3]
+
+
+def test_orbax_checkpoint_counts_steps_over_fits(data, make, tmp_path):
+    checkpoint = orbax_checkpoint(tmp_path, save_freq=N_STEPS, max_to_keep=None)
+    clf = make(callbacks=checkpoint, warm_start=True, epochs=2).fit(**data)
+    clf.fit(**data).partial_fit(data["X"], data["y"])
+    assert steps_in(tmp_path) == [4, 8, 12, 16, 20]
+    clf.set_params(warm_start=False)
+    with pytest.raises(ValueError, match=r"starts to save at step 1, but .* has step 20 already"):
+        clf.fit(**data)
+
+
 @pytest.mark.parametrize("callbacks", ["x", 1, [1], EarlyStopping, [EarlyStopping], {}, [[]]])
 def test_what_is_no_callback(data, make, callbacks):
     with pytest.raises(

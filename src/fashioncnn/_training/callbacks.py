@@ -94,9 +94,12 @@ class Callbacks:
         for callback in self._callbacks:
             if isinstance(callback, keras.callbacks.History):
                 self._model.history = callback  # others look for it, from the first hook on
+        self._show_progress()
         for callback in self._callbacks:
             callback.set_params(dict(params))
             callback.set_model(self._model)
+            if isinstance(callback, keras.callbacks.OrbaxCheckpoint):
+                _refuse_saved_steps(callback, progress.iterations)
         self.call("on_train_begin", {})
         self.first_epoch = _restored_epoch(self._model)
 
@@ -110,14 +113,18 @@ class Callbacks:
         """
         if self._model is None:
             return
-        self._optimizer.iterations.assign(self._progress.iterations)
-        self._optimizer.learning_rate.assign(self._progress.learning_rate)
+        self._show_progress()
         for callback in self._callbacks:
             getattr(callback, hook)(*args)
             self._take_over_changes(type(callback).__name__)
             if "batch" not in hook:
                 self._refuse_changes(type(callback).__name__)
         self.stop_training = bool(self._model.stop_training)
+
+    def _show_progress(self) -> None:
+        """Tell the model's optimizer how far training has come."""
+        self._optimizer.iterations.assign(self._progress.iterations)
+        self._optimizer.learning_rate.assign(self._progress.learning_rate)
 
     def _take_over_changes(self, name: str) -> None:
         """Take over the learning rate and the number of steps that a callback has set."""
@@ -216,6 +223,22 @@ def _build_model(network: Network) -> tuple[keras.Model, TrainingVariables]:
         slots=dict(zip(map(weight_name, model.trainable_weights), slots, strict=True)),
     )
     return model, variables
+
+
+def _refuse_saved_steps(callback: Any, iterations: int) -> None:
+    """Refuse a folder in which Orbax would not save: one whose last step is not before this fit's.
+
+    Epochs count from 0 in each fit, batches go on.
+    """
+    first = 0 if callback.save_freq == "epoch" else iterations + 1
+    latest = callback.checkpointer.latest
+    if latest is not None and latest.step >= first:
+        raise ValueError(
+            f"The callback {type(callback).__name__} starts to save at step {first}, but "
+            f"{callback.directory} has step {latest.step} already, and Orbax saves later steps "
+            "only. Give each fit a new callback with a folder of its own; for several fits, as in "
+            "a search, use ModelCheckpoint, which overwrites its file."
+        )
 
 
 def _settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
