@@ -672,8 +672,8 @@ def test_copies_stay_out_of_pickles(data, make):
         assert not hasattr(other, "callbacks_")
         np.testing.assert_array_equal(other.predict_proba(data["X"]), clf.predict_proba(data["X"]))
     unfitted = clone(clf)
-    assert unfitted.callbacks[0].patience == 3
-    assert unfitted.callbacks[0] is not clf.callbacks[0]
+    assert not hasattr(unfitted, "callbacks_")
+    assert unfitted.callbacks[0] is clf.callbacks[0]  # each fit copies it
 
 
 def test_a_callback_that_keras_has_used(data, make, monkeypatch):
@@ -722,15 +722,55 @@ def test_spoiled_weights_are_not_kept_by_an_interrupt(data, make):
     assert not hasattr(clf, "classes_")
 
 
-def test_a_callback_that_cannot_be_copied(data, make, tmp_path):
-    callback = Callback()
+def test_a_callback_that_cannot_be_copied(data, make):
+    class Refuse(Callback):
+        def __deepcopy__(self, memo):
+            raise OSError("there is one of me")
+
     clf = make().fit(**data)
     attributes = dict(vars(clf))
-    clf.callbacks = attributes["callbacks"] = [callback]
-    copying = pytest.raises(TypeError, match=r"callback Callback can't be copied.*on_train_begin")
-    with (tmp_path / "log").open("w") as callback.file, copying:
+    clf.callbacks = attributes["callbacks"] = [Refuse()]
+    message = (
+        "callback Refuse can't be copied, as each fit does: there is one of me. Give it a __de"
+    )
+    with pytest.raises(TypeError, match=message):
         clf.fit(**data)
     assert vars(clf) == attributes
+    Refuse.__deepcopy__ = lambda self, memo: self
+    assert clf.fit(**data).callbacks_[0] is clf.callbacks[0]
+
+
+def orbax_checkpoint(folder, **settings):
+    pytest.importorskip("orbax.checkpoint")
+    return keras.callbacks.OrbaxCheckpoint(str(folder), **settings)
+
+
+def steps_in(folder):
+    return sorted(int(path.name) for path in folder.iterdir())
+
+
+def test_orbax_checkpoint_serves_one_fit(data, make, tmp_path):
+    clf = make(callbacks=orbax_checkpoint(tmp_path, max_to_keep=None)).fit(**data)
+    assert steps_in(tmp_path) == [0, 1, 2, 3]
+    attributes = dict(vars(clf))
+    message = f"OrbaxCheckpoint starts to save at step 0, but {tmp_path} has step 3 already"
+    for fit in (clf.fit, clone(clf).set_params(epochs=9).fit):
+        with pytest.raises(ValueError, match=message):
+            fit(**data)
+    assert vars(clf) == attributes
+    assert steps_in(tmp_path) == [0, 1, 2, 3]
+    clf.set_params(callbacks=orbax_checkpoint(tmp_path / "other")).fit(**data)  # the remedy
+    assert steps_in(tmp_path / "other") == [3]
+
+
+def test_orbax_checkpoint_counts_steps_over_fits(data, make, tmp_path):
+    checkpoint = orbax_checkpoint(tmp_path, save_freq=N_STEPS, max_to_keep=None)
+    clf = make(callbacks=checkpoint, warm_start=True, epochs=2).fit(**data)
+    clf.fit(**data).partial_fit(data["X"], data["y"])
+    assert steps_in(tmp_path) == [4, 8, 12, 16, 20]
+    clf.set_params(warm_start=False)
+    with pytest.raises(ValueError, match=r"starts to save at step 1, but .* has step 20 already"):
+        clf.fit(**data)
 
 
 @pytest.mark.parametrize("callbacks", ["x", 1, [1], EarlyStopping, [EarlyStopping], {}, [[]]])

@@ -179,7 +179,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         Keras callbacks, for each `fit` and `partial_fit`. They see a compiled Keras model that
         belongs to that call, of raw pixels and of probabilities like `model_`. What they do to its
         weights and, with a constant schedule, to its learning rate holds, and `stop_training` ends
-        training. Epochs count from 0, as in Keras. Copies of them are called: see `callbacks_`.
+        training. Epochs count from 0, as in Keras. Each fit calls copies, `callbacks_`, which have
+        their own containers, arrays and random generators and share all other objects: a study, a
+        logger, a file. `clone` passes callbacks on as they are.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the fit before, for `epochs` more with the
         schedule restarted. Scaling stays; so do the validation part, if y is the same, and the
@@ -538,11 +540,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
         start_tensorflow()
         from fashioncnn._tensorflow.backend import call_in_eager_mode
-        from fashioncnn._training.callbacks import copy_callbacks
+        from fashioncnn._training.callback_copies import copy_callbacks
         from fashioncnn._training.loop import Training
         from fashioncnn._training.settings import TrainingTask, read_settings
 
-        # Only now: in a forked process, a model that a callback has would hang.
         callbacks = (
             [] if self.callbacks is None else copy_callbacks(parse_callbacks(self.callbacks))
         )
@@ -741,9 +742,19 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         return keras_model_for(self._network)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out `callbacks_`, which may hold files and other things that can't be copied."""
+        """Leave out `callbacks_`, which may hold files and other things that can't be pickled."""
         state = super().__getstate__()
         return {name: value for name, value in state.items() if name != "callbacks_"}
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone all but callbacks, which fits copy by rules of their own, and pass these on."""
+        if "callbacks" not in self.get_params(deep=False):  # a subclass decides them
+            return cast(Self, super().__sklearn_clone__())
+        without = copy.copy(self)
+        without.callbacks = None
+        cloned = cast(Self, super(FashionCNNClassifier, without).__sklearn_clone__())
+        cloned.callbacks = self.callbacks
+        return cloned
 
     def __dir__(self) -> list[str]:
         """Leave out `model_`: scikit-learn's notebook repr evaluates all that is listed here."""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Keras callbacks in a training loop that is not Keras' own."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,9 +94,12 @@ class Callbacks:
         for callback in self._callbacks:
             if isinstance(callback, keras.callbacks.History):
                 self._model.history = callback  # others look for it, from the first hook on
+        self._show_progress()
         for callback in self._callbacks:
             callback.set_params(dict(params))
             callback.set_model(self._model)
+            if isinstance(callback, keras.callbacks.OrbaxCheckpoint):
+                _refuse_saved_steps(callback, progress.iterations)
         self.call("on_train_begin", {})
         self.first_epoch = _restored_epoch(self._model)
 
@@ -111,14 +113,18 @@ class Callbacks:
         """
         if self._model is None:
             return
-        self._optimizer.iterations.assign(self._progress.iterations)
-        self._optimizer.learning_rate.assign(self._progress.learning_rate)
+        self._show_progress()
         for callback in self._callbacks:
             getattr(callback, hook)(*args)
             self._take_over_changes(type(callback).__name__)
             if "batch" not in hook:
                 self._refuse_changes(type(callback).__name__)
         self.stop_training = bool(self._model.stop_training)
+
+    def _show_progress(self) -> None:
+        """Tell the model's optimizer how far training has come."""
+        self._optimizer.iterations.assign(self._progress.iterations)
+        self._optimizer.learning_rate.assign(self._progress.learning_rate)
 
     def _take_over_changes(self, name: str) -> None:
         """Take over the learning rate and the number of steps that a callback has set."""
@@ -194,30 +200,6 @@ def new_callbacks(callbacks: Sequence[Any], network: Network) -> Callbacks:
     return Callbacks(callbacks, *call_in_clean_thread(lambda: _build_model(network)))
 
 
-def copy_callbacks(callbacks: Sequence[Any]) -> list[Any]:
-    """Return copies of callbacks, without any model they were used with.
-
-    What callbacks share, one of them perhaps, their copies share, too.
-
-    Raises
-    ------
-    TypeError
-        If one can't be copied.
-    """
-    copies = []
-    memo: dict[int, Any] = {id(getattr(callback, "model", None)): None for callback in callbacks}
-    for callback in callbacks:
-        try:
-            copies.append(copy.deepcopy(callback, memo))
-        except Exception as error:
-            raise TypeError(
-                f"The callback {type(callback).__name__} can't be copied, as each fit does: "
-                f"{error}. Open files and the like in on_train_begin, not before, or give it a "
-                "__deepcopy__ that returns itself."
-            ) from error
-    return copies
-
-
 def _restored_epoch(model: keras.Model) -> int:
     """Return the epoch that a callback such as `BackupAndRestore` wants training to start with.
 
@@ -240,6 +222,22 @@ def _build_model(network: Network) -> tuple[keras.Model, TrainingVariables]:
         slots=dict(zip(map(weight_name, model.trainable_weights), slots, strict=True)),
     )
     return model, variables
+
+
+def _refuse_saved_steps(callback: Any, iterations: int) -> None:
+    """Refuse a folder in which Orbax would not save: one whose last step is not before this fit's.
+
+    Epochs count from 0 in each fit, batches go on.
+    """
+    first = 0 if callback.save_freq == "epoch" else iterations + 1
+    latest = callback.checkpointer.latest
+    if latest is not None and latest.step >= first:
+        raise ValueError(
+            f"The callback {type(callback).__name__} starts to save at step {first}, but "
+            f"{callback.directory} has step {latest.step} already, and Orbax saves later steps "
+            "only. Give each fit a new callback with a folder of its own; for several fits, as in "
+            "a search, use ModelCheckpoint, which overwrites its file."
+        )
 
 
 def _settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
