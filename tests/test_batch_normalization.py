@@ -127,6 +127,22 @@ def test_a_callback_that_sets_weights_leaves_the_number_of_batches(images, norma
     assert n_batches(clf) == pytest.approx(2 * 90 / 16)
 
 
+@pytest.mark.parametrize("iterations", [-5, 0, 1000])
+def test_the_optimizers_count_does_not_matter(images, normalized, iterations):
+    class Set(Callback):
+        def on_train_begin(self, logs=None):
+            self.model.optimizer.iterations.assign(iterations)
+
+    settings = {"warm_start": True, "optimizer": "sgd"}  # whose steps are all alike
+    clf, plain = normalized(**settings).fit(*images), normalized(**settings).fit(*images)
+    clf.set_params(callbacks=Set()).fit(*images)
+    plain.fit(*images)
+    assert clf._network.checkpoint.iterations == iterations + 4 * 6
+    assert n_batches(clf) == n_batches(plain)
+    assert clf.history_ == plain.history_
+    np.testing.assert_array_equal(clf.predict_proba(images[0]), plain.predict_proba(images[0]))
+
+
 def test_pieces_count_as_batches(images, normalized):
     X, y = images
     clf = normalized()

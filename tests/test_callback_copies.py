@@ -42,6 +42,10 @@ KEPT = Callback()
 Pair = namedtuple("Pair", ["first", "second"])
 
 
+class NotedPair(Pair):
+    """A named tuple that has attributes."""
+
+
 class Thing:
     """What a user may have: a study, a client of a server."""
 
@@ -168,6 +172,16 @@ def test_own_containers_in_tuples(make):
     assert inner == []
 
 
+def test_attributes_of_named_tuples():
+    pair = NotedPair([], 2)
+    pair.note = []
+    new = copied(pair=pair, note=pair.note).pair
+    assert type(new) is NotedPair
+    assert new.first is not pair.first
+    assert new.note is not pair.note
+    assert new.note == []
+
+
 def test_callbacks_in_sets_and_keys():
     thing, callback = Thing(), Callback()
     both = {callback, thing}
@@ -185,6 +199,16 @@ def test_attributes_of_containers():
     assert new.factory["key"] == [1]
     assert factory["key"] == []
     assert new.chain["start"] is new.start
+
+
+def test_records_of_objects():
+    thing = Thing()
+    records = np.array([(1, thing)], dtype=[("number", int), ("thing", object)])
+    masked = np.ma.masked_array([thing, None], mask=[False, True], dtype=object)
+    new = copied(records=records, masked=masked)
+    assert new.records is not records
+    assert new.masked is not masked
+    assert new.records["thing"][0] is new.masked[0] is thing
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 2)])
@@ -526,7 +550,19 @@ def test_clones_have_the_callbacks_and_all_that_scikit_learn_clones(images, smal
     assert clf.n_iter_ == 1
 
 
+class Demanding(FashionCNNClassifier):
+    """Makes callbacks where it is given none, and looks at those that it is given."""
+
+    def __init__(self, callbacks=None):
+        given = [History()] if callbacks is None else callbacks
+        if not all(isinstance(callback, Callback) for callback in given):
+            raise ValueError("no callbacks")
+        super().__init__((4,), (8,), epochs=2, callbacks=given)
+
+
 def test_clones_of_subclasses(images):
+    demanding = Demanding([EarlyStopping()])
+    assert clone(demanding).callbacks is demanding.callbacks
     more = More(3, callbacks=[History()])
     cloned = clone(more)
     assert (type(cloned), cloned.more) == (More, 3)

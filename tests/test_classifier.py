@@ -264,6 +264,11 @@ def test_pixels_far_beyond_training_are_refused(images, small):
         clf.predict(X / 255.0 - 0.5)
     with pytest.raises(ValueError, match=r"Training has diverged.*with a lower learning_rate\.$"):
         clf.predict(X / 255.0 - 1)  # a little beyond those of training
+    with (
+        pytest.warns(PixelRangeWarning),
+        pytest.raises(ValueError, match="Training has diverged"),
+    ):
+        clf.predict(X / 2.55)  # a hundred times: no pixels that alone could do it
     compilation = network.compilation._replace(weight_decay=0.1)
     clf._network = dataclasses.replace(network, compilation=compilation)
     with pytest.raises(ValueError, match=r"with a lower learning_rate or weight_decay\.$"):

@@ -115,6 +115,13 @@ def test_blank_images_say_nothing_within_the_range(value):
     assert not warns(np.concatenate([blank, np.zeros_like(blank)]), array(np.float32, [0, value]))
 
 
+def test_the_message_names_the_range_that_was_judged():
+    pixels = array(np.float32, [0, 1], [255, 255])
+    message = r"^X has values within 0\.\.1, but this model was trained on values within 0\.\.255\."
+    with pytest.warns(PixelRangeWarning, match=message):
+        warn_of_other_range(pixels, pixels.dtype, range_of(array(np.uint8, [0, 255])))
+
+
 def test_what_is_kept_of_training():
     images = array(np.int16, [-3, 5], [0, 2], [7, 7])
     kept = PixelRange(-3, 7, VariedRange(-3, 0, 2, 5), "int16")

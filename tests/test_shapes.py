@@ -11,6 +11,7 @@ import PIL.Image
 import polars as pl
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.images import check_first_images, check_images
@@ -59,7 +60,9 @@ def test_rows_of_a_square_and_one_more_value_warn(square):
 
 
 # 4 * 16 is a square too: scikit-learn's digits are grey, where a flat 4 x 4 with alpha is not.
-@pytest.mark.parametrize("n_features", [3 * 9, 4 * 16, 4 * 81, 3 * 64 + 1, 7 * 7 + 1, 28 * 28 + 2])
+@pytest.mark.parametrize(
+    "n_features", [3 * 9, 4 * 16, 4 * 81, 3 * 64 + 1, 3 * 14**2 + 1, 7 * 7 + 1]
+)
 def test_other_rows_do_not_warn(n_features):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -158,8 +161,9 @@ def test_a_single_image_is_told(trained, shape):
         [np.full((5, 4), 200), np.full((9, 7), 200)],
         [np.full((5, 4, 3), 200, np.uint8), np.full((9, 7, 3), 200, np.uint8)],
         [PIL.Image.new("L", (4, 5), 200), PIL.Image.new("L", (7, 9), 200)],
+        [tf.fill((5, 4), 200), tf.fill((9, 7), 200)],
     ],
-    ids=["grey", "colour", "PIL"],
+    ids=["grey", "colour", "PIL", "TensorFlow"],
 )
 def test_images_of_several_sizes_are_made_to_fit(X):
     with pytest.raises(ValueError, match=r"the same size; got .* Resize them first") as error:
@@ -169,6 +173,17 @@ def test_images_of_several_sizes_are_made_to_fit(X):
     pixels = as_training(images)
     assert pixels.shape[:3] == (2, 5, 4)
     np.testing.assert_allclose(pixels, 200, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shapes", [[(5, 4, 3), (5, 4, 4)], [(5, 4), (9, 7, 3)], [(5, 4, 1), (5, 4)]]
+)
+def test_images_of_several_numbers_of_channels_are_not_resized(shapes):
+    tensors = [tf.zeros(shape, tf.uint8) for shape in shapes]
+    message = r"the same size; got .*\. Make them all grey, of shape \(h, w\), or all colour"
+    for images in (tensors, [tensor.numpy() for tensor in tensors]):
+        with pytest.raises(ValueError, match=message):
+            as_training(images)
 
 
 def test_grey_among_colour_is_not_resized():

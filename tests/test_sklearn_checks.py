@@ -79,6 +79,7 @@ def test_configurations_pass_all_checks(params):
     ids=str,
 )
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+@pytest.mark.filterwarnings("ignore:scaling='unit':UserWarning")  # of the checks' floats
 def test_checks_that_the_list_leaves_out(check, params):
     check("FashionCNNClassifier", FashionCNNClassifier(**params))
 

@@ -80,7 +80,9 @@ WITH_WEIGHT = r"with a positive weight \(sample_weight times class_weight\)"
 
 @pytest.mark.parametrize("n_without_weight", [0, 30])
 def test_nothing_to_hold_out(n_without_weight):
-    of_weight, and_weights = (f" {WITH_WEIGHT}", " and weights") if n_without_weight else ("", "")
+    of_weight, and_weights = (
+        (f" {WITH_WEIGHT}", " and positive weights") if n_without_weight else ("", "")
+    )
     message = rf"nothing to hold out .* no class has more than one member{of_weight}\. Pass more "
     for members in ([1, 1, 1], [1, 1, 0] if n_without_weight else [1, 1]):
         with pytest.raises(ValueError, match=rf"{message}data{and_weights}, X_val and y_val, or"):

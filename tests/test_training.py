@@ -34,6 +34,7 @@ from fashioncnn._tensorflow.steps import (
     padded_batch_size,
 )
 from fashioncnn._training.callbacks import Callbacks
+from fashioncnn._training.compiled_steps import _constant_inputs
 from fashioncnn._training.feed import ImageFeed
 from fashioncnn._training.loop import Training
 from fashioncnn._training.progress import ProgressBar
@@ -173,10 +174,23 @@ def test_partial_batches_have_few_sizes():
     assert [padded_batch_size(n, 9) for n in (0, 1, 8, 9)] == [0, 1, 8, 9]
 
 
-@pytest.mark.parametrize(("n", "n_rows"), [(1, 1), (3, 3), (5, 6), (2, 5)])
-def test_padding_repeats_rows_and_marks_them(n, n_rows):
+@pytest.mark.parametrize(("n_rows", "padded"), [(98, 100), (198, 100), (105, 112), (212, 112)])
+def test_a_last_batch_is_padded_to_a_whole_one_or_to_the_largest_joined_one(n_rows, padded):
+    params = FashionCNNClassifier(batch_normalization=True).get_params()
+    architecture = build_architecture(params, (6, 6, 1), 3)
+    split = TrainingSplit(None, np.arange(n_rows), None)
+    settings = SETTINGS._replace(batch_size=100)
+    start = new_checkpoint(architecture, 0)
+    task = TrainingTask(Network(architecture, None, None), start, split, settings)
+    assert _constant_inputs(task)["padded_size"] == padded
+
+
+@pytest.mark.parametrize(
+    ("n", "n_rows", "size"), [(1, 1, 2), (3, 3, 4), (5, 6, 6), (2, 5, 3), (5, 6, 4)]
+)
+def test_padding_repeats_rows_and_marks_them(n, n_rows, size):
     inputs = StepInputs(*[None] * len(StepInputs._fields))
-    inputs = inputs._replace(rows=tf.range(7, 7 + n), batch_size=n + 1, padded_size=n_rows)
+    inputs = inputs._replace(rows=tf.range(7, 7 + n), batch_size=size, padded_size=n_rows)
     inputs = inputs._replace(learning_rates=tf.zeros(1))
     rows, is_real = (tensor.numpy() for tensor in _batch_rows(inputs, 0))
     assert is_real.tolist() == [1] * n + [0] * (n_rows - n)

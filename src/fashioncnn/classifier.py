@@ -38,7 +38,6 @@ from fashioncnn._inputs.parameters import (
     Sides,
     Sizes,
     Units,
-    warn_of_cut_schedule,
 )
 from fashioncnn._network.architecture import (
     Activation,
@@ -83,6 +82,16 @@ def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
             "Set early_stopping=False."
         )
     return True
+
+
+class _Uncloned(list[Any]):
+    """Callbacks that scikit-learn passes on; a list, since a subclass's constructor may look."""
+
+    def __init__(self, callbacks: Any) -> None:
+        super().__init__(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks])
+
+    def __sklearn_clone__(self) -> Self:
+        return self
 
 
 class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
@@ -439,7 +448,6 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             UserData(X_val, y_val, sample_weight_val),
             self._previous_fit(previous),
         )
-        warn_of_cut_schedule(vars(self))
         return self._train(checked, data, previous)
 
     @_without_early_stopping
@@ -748,11 +756,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def __sklearn_clone__(self) -> Self:
         """Clone all but callbacks, which fits copy by rules of their own, and pass these on."""
-        if "callbacks" not in self.get_params(deep=False):  # a subclass decides them
+        params = self.get_params(deep=False)
+        if params.get("callbacks") is None:  # there are none, or a subclass decides them
             return cast(Self, super().__sklearn_clone__())
-        without = copy.copy(self)
-        without.callbacks = None
-        cloned = cast(Self, super(FashionCNNClassifier, without).__sklearn_clone__())
+        unchanged = copy.copy(self)
+        unchanged.callbacks = _Uncloned(self.callbacks)
+        # That of scikit-learn, on the copy.
+        cloned = cast(Self, super(FashionCNNClassifier, unchanged).__sklearn_clone__())
         cloned.callbacks = self.callbacks
         return cloned
 

@@ -28,7 +28,7 @@ from fashioncnn._inputs.weights import (
     sample_weights,
     scale_to_mean_one,
 )
-from fashioncnn._messages import TRAIN_ANEW, WITH_WEIGHT
+from fashioncnn._messages import TRAIN_ANEW, WITH_WEIGHT, warn_user
 from fashioncnn._network.data import (
     ImageSelection,
     ImageShape,
@@ -108,7 +108,21 @@ def check_fit_input(
     weights = sample_weights(training.sample_weight, pixels)
     images = LabelledImages(pixels, codes, relative_product(weights, weight_of_class[codes]))
     data = TrainingData(images, source_dtype, value_range, classes, None)
-    return data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
+    data = data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
+    _warn_of_cut_schedule(estimator)
+    return data
+
+
+def _warn_of_cut_schedule(estimator: BaseEstimator) -> None:
+    """Warn where early stopping may end training while the schedule's rate is still high."""
+    schedule, epochs = estimator.learning_rate_schedule, estimator.epochs
+    can_stop = estimator.early_stopping and estimator.n_iter_no_change + 1 < epochs
+    if can_stop and schedule != "constant":
+        warn_user(
+            f"learning_rate_schedule={schedule!r} falls over all {epochs} epochs, but "
+            "early_stopping=True may end training long before that, which may cost accuracy. "
+            "Use early_stopping=False and fewer epochs, or learning_rate_schedule='constant'."
+        )
 
 
 def check_partial_fit_input(

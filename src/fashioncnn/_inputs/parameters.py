@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What each parameter of the estimator may be, as scikit-learn's table of constraints."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -18,7 +18,6 @@ from fashioncnn._inputs.nested import (
     parse_rates,
     parse_windows,
 )
-from fashioncnn._messages import warn_user
 from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.scaling import ScalingKind
@@ -145,14 +144,3 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "verbose": [Interval(Integral, 0, 2, closed="both")],
 }
-
-
-def warn_of_cut_schedule(params: Mapping[str, Any]) -> None:
-    """Warn where early stopping may end training while the schedule's rate is still high."""
-    schedule, epochs = params["learning_rate_schedule"], params["epochs"]
-    if schedule != "constant" and params["early_stopping"] and params["n_iter_no_change"] < epochs:
-        warn_user(
-            f"learning_rate_schedule={schedule!r} falls over all {epochs} epochs, but "
-            "early_stopping=True mostly ends training before that, which may cost accuracy. "
-            "Use early_stopping=False and fewer epochs, or learning_rate_schedule='constant'."
-        )

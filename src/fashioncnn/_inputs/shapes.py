@@ -40,7 +40,7 @@ def unequal_sizes(images: Sequence[Any], name: str) -> str:
     sizes = set()
     for i, image in enumerate(images):
         try:
-            sizes.add(np.shape(image))
+            sizes.add(tuple(np.shape(image)))
         except ValueError:
             return (
                 f"{name}[{i}] is no image, but a {type(image).__name__} of parts that differ in "
@@ -56,15 +56,15 @@ def unequal_sizes(images: Sequence[Any], name: str) -> str:
 
 def _equal_sizes(images: Sequence[Any], sizes: Set[tuple[int, ...]]) -> str:
     """Say what gives images of these sizes, each (h, w) or (h, w, c), the size of the first."""
-    size, dimensions = np.shape(images[0])[:2], {len(size) for size in sizes}
-    if len({size[:2] for size in sizes}) == 1 and dimensions == {2, 3}:
+    size, channels = tuple(np.shape(images[0]))[:2], {size[2:] for size in sizes}
+    if len({size[:2] for size in sizes}) == 1 and channels == {(), (3,)}:
         return "Make grey images of those in colour, as by np.mean(image, axis=-1)"
+    if len(channels) > 1:
+        return "Make them all grey, of shape (h, w), or all colour, of shape (h, w, 3)"
     if all(is_picture(type(image)) for image in images):
         return f"Resize them first, as by image.resize({size[::-1]})"
-    if dimensions in ({2}, {3}):
-        image = "image" if dimensions == {3} else "np.expand_dims(image, -1)"
-        return f"Resize them first, as by {_resized(image, size)}"
-    return "Resize them first"
+    image = "image" if channels != {()} else "np.expand_dims(image, -1)"
+    return f"Resize them first, as by {_resized(image, size)}"
 
 
 def _resized(images: str, size: tuple[int, ...]) -> str:

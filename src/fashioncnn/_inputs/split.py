@@ -55,8 +55,8 @@ def split_rows(
     if splittable.size == 0:
         raise ValueError(
             "There is nothing to hold out for validation: no class has more than one "
-            f"member{of_weight}. Pass more data{' and weights' if of_weight else ''}, X_val and "
-            "y_val, or validation_fraction=None and early_stopping=False."
+            f"member{of_weight}. Pass more data{' and positive weights' if of_weight else ''}, "
+            "X_val and y_val, or validation_fraction=None and early_stopping=False."
         )
     if (members == 1).any():
         warn_user(

@@ -119,14 +119,18 @@ def warn_of_other_range(
     if is_same_integer and max(-training.low, training.high) > 1:
         return
     values = pixel_range(pixels, source_dtype)
-    if _is_far_beyond(pixels, values, training) or (
-        not is_same_integer and _is_small_part(values, training)
-    ):
-        warn_user(
-            f"{name} has values within {values.low:g}..{values.high:g}, but this model was trained "
-            f"on values within {training.low:g}..{training.high:g}. {advice}",
-            PixelRangeWarning,
-        )
+    if _is_far_beyond(pixels, values, training):
+        low, high = values.low, values.high
+    elif not is_same_integer and _is_small_part(values, training):
+        assert values.varied is not None
+        low, high = values.varied.lowest_minimum, values.varied.highest_maximum
+    else:
+        return
+    warn_user(
+        f"{name} has values within {low:g}..{high:g}, but this model was trained on values within "
+        f"{training.low:g}..{training.high:g}. {advice}",
+        PixelRangeWarning,
+    )
 
 
 def _is_far_beyond(pixels: np.ndarray, values: PixelRange, training: PixelRange) -> bool:

@@ -87,8 +87,10 @@ class _Copier:
         if issubclass(kind, _CONTAINERS):
             return self._new_container(value)
         if issubclass(kind, (*_ARRAYS, *_GENERATORS)) and not _is_shared(value):
-            is_of_objects = kind is np.ndarray and value.dtype == object
-            return self._new_array(value) if is_of_objects else copy.deepcopy(value, self._memo)
+            if kind is np.ndarray and value.dtype == object:
+                return self._new_array(value)
+            holds_objects = isinstance(value, np.ndarray) and value.dtype.hasobject
+            return value.copy() if holds_objects else copy.deepcopy(value, self._memo)
         return value
 
     def _new_array(self, value: Any) -> Any:
@@ -137,7 +139,10 @@ class _Copier:
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         base = tuple if isinstance(value, tuple) else frozenset
-        return base.__new__(type(value), items)  # a namedtuple's own wants them one by one
+        new = base.__new__(type(value), items)  # a namedtuple's own wants them one by one
+        for name, item in getattr(value, "__dict__", {}).items():  # of a class that extends it
+            vars(new)[name] = self.copy(item)
+        return new
 
     def _new_filled(self, value: Any) -> Any:
         new = self._memo[id(value)] = copy.copy(value)  # of the same class, settings and all

@@ -62,9 +62,9 @@ class CompiledSteps:
             The sums with those of these steps added.
         """
         (pixels, codes, row_weights), positions = self._feed.take(rows)
-        task, iterations = self._task, self._progress.iterations
         rates = self._progress.rates(steps)
-        weights = batch_weights(task.count_batches(iterations + np.arange(len(steps) + 1)))
+        weights = batch_weights(self._task.count_batches(np.append(steps, steps[-1] + 1)))
+        dropout_step = self._task.checkpoint.n_steps + steps[0]
         inputs = StepInputs(
             pixels=pixels,
             codes=codes,
@@ -72,8 +72,8 @@ class CompiledSteps:
             rows=tf.constant(positions, tf.int32),
             learning_rates=tf.constant(rates, tf.float32),
             batch_weights=tf.constant(weights, tf.float32),
-            dropout_step=tf.constant(task.checkpoint.n_steps + steps[0], tf.int32),
-            optimizer_step=tf.constant(iterations, tf.int32),
+            dropout_step=tf.constant(dropout_step, tf.int32),
+            optimizer_step=tf.constant(self._progress.iterations, tf.int32),
             loss=tf.constant(loss, tf.float64),
             n_correct=tf.constant(n_correct, tf.int32),
             **self._constants,

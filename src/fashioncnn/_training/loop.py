@@ -24,10 +24,9 @@ from fashioncnn._training.callbacks import Callbacks, new_callbacks
 from fashioncnn._training.compiled_steps import CompiledSteps
 from fashioncnn._training.evaluation import Evaluation, evaluate
 from fashioncnn._training.progress import OptimizerProgress, ProgressBar
-from fashioncnn._training.settings import TrainingTask
+from fashioncnn._training.settings import TrainingTask, advice_on_divergence
 
 _SECONDS_PER_CALL = 0.25  # aimed at: a compiled call can't be interrupted
-_LARGE_WEIGHT = 10  # of an image, where they are 1 on average
 
 
 class Training:
@@ -140,6 +139,7 @@ class Training:
         self._history, self._must_stop = state.history, state.must_stop
         if state.best is not None:
             self._best = state.best
+            self._n_steps = state.best.n_steps - self.task.checkpoint.n_steps
             self.result = self._result()
 
     def state(self) -> ResumableState:
@@ -266,10 +266,11 @@ class Training:
         largest = np.max([(value.max(), -value.min()) for value in weights.values()])
         self._refuse_non_finite("largest weight", float(largest))
         slots = self._variables.slots_as_numpy() if self.task.settings.keep_slots else None
-        iterations = self._optimizer.iterations
-        n_batches = float(self.task.count_batches(np.array(iterations)))
         return self._best._replace(
-            weights=weights, slots=slots, iterations=iterations, n_batches=n_batches
+            weights=weights,
+            slots=slots,
+            iterations=self._optimizer.iterations,
+            n_batches=float(self.task.count_batches(np.array(self._n_steps))),
         )
 
     def _result(self) -> Checkpoint:
@@ -300,20 +301,3 @@ def best_epoch(losses: Sequence[float], tol: float) -> int:
         if math.isnan(losses[best]) or loss < losses[best] - tol:
             best = epoch
     return best
-
-
-def advice_on_divergence(task: TrainingTask) -> str:
-    """Return what may help that does not hold already."""
-    weights, scaling = task.split.images.weights[task.split.rows], task.network.scaling
-    remedies = ["a lower learning_rate"]
-    if task.settings.weight_decay:
-        remedies.append("a lower weight_decay")
-    is_standardized = scaling is not None and scaling.kind == "standardize"
-    if not is_standardized and not task.checkpoint.n_epochs:  # later the scaling stays
-        remedies.append("scaling='standardize'")
-    if weights.max() > _LARGE_WEIGHT:
-        remedies.append("lower values of the largest weights in sample_weight and class_weight")
-    advice = f"Try {' or '.join(remedies)}."
-    if network_dtype(task.split.images.pixels.dtype) != np.uint8:
-        advice += " Look for pixels that are far larger than the rest."
-    return advice

@@ -8,11 +8,12 @@ import numpy as np
 
 from fashioncnn._network.batches import Batches, divide_into_batches
 from fashioncnn._network.checkpoint import Checkpoint
-from fashioncnn._network.data import TrainingSplit
+from fashioncnn._network.data import TrainingSplit, network_dtype
 from fashioncnn._network.fitted import Network
 from fashioncnn._network.optimizers import OPTIMIZERS
 from fashioncnn._tensorflow.precision import training_precision
 
+_LARGE_WEIGHT = 10  # of an image, where they are 1 on average
 _LARGEST_BATCH = 2**30  # of int32; any larger one is all images, too
 
 
@@ -64,12 +65,12 @@ class TrainingTask(NamedTuple):
             len(self.split.rows), self.settings.batch_size, is_normalized=is_normalized
         )
 
-    def count_batches(self, iterations: np.ndarray) -> np.ndarray:
-        """Return how many batches are behind the moving statistics, after steps of the optimizer.
+    def count_batches(self, steps: np.ndarray) -> np.ndarray:
+        """Return how many batches are behind the moving statistics, before steps of this training.
 
-        They follow from its steps, so that a backup that a callback restores has its own.
+        They follow from the number of a step, so that a backup that a callback restores has its
+        own, whatever is done to the weights or the optimizer meanwhile.
         """
-        steps = np.maximum(iterations - self.checkpoint.iterations, 0)
         return self.checkpoint.n_batches + self.batches.counts(steps)
 
 
@@ -90,3 +91,20 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         keep_slots=bool(params["warm_start"]),
         verbose=int(params["verbose"]),
     )
+
+
+def advice_on_divergence(task: TrainingTask) -> str:
+    """Return what may help that does not hold already."""
+    weights, scaling = task.split.images.weights[task.split.rows], task.network.scaling
+    remedies = ["a lower learning_rate"]
+    if task.settings.weight_decay:
+        remedies.append("a lower weight_decay")
+    is_standardized = scaling is not None and scaling.kind == "standardize"
+    if not is_standardized and not task.checkpoint.n_epochs:  # later the scaling stays
+        remedies.append("scaling='standardize'")
+    if weights.max() > _LARGE_WEIGHT:
+        remedies.append("lower values of the largest weights in sample_weight and class_weight")
+    advice = f"Try {' or '.join(remedies)}."
+    if network_dtype(task.split.images.pixels.dtype) != np.uint8:
+        advice += " Look for pixels that are far larger than the rest."
+    return advice
