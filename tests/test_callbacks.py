@@ -636,6 +636,25 @@ def test_copies_are_called_and_then_detached(data, make):
     assert not hasattr(clf.set_params(callbacks=None).fit(**data), "callbacks_")
 
 
+def test_a_callback_that_passes_calls_on_is_detached_with_the_other(data, make):
+    class Outer(Callback):
+        def __init__(self):
+            super().__init__()
+            self.inner = Callback()
+            self.inner.outer = self
+
+        def set_model(self, model):
+            super().set_model(model)
+            self.inner.set_model(model)
+
+        def on_train_end(self, logs=None):
+            self.seen = self.inner.model
+
+    outer = make(callbacks=Outer()).fit(**data).callbacks_[0]
+    assert outer.seen is not None
+    assert outer.model is outer.inner.model is None
+
+
 class Twin(Callback):
     """Notes what the other callback of the list has noted."""
 

@@ -189,8 +189,7 @@ class Callbacks:
     def close(self) -> None:
         """Take the model away from the callbacks."""
         for callback in self._callbacks:
-            # Not the callback's own method, which may do much with a model.
-            keras.callbacks.Callback.set_model(callback, None)
+            _detach(callback)
 
 
 def new_callbacks(callbacks: Sequence[Any], network: Network) -> Callbacks:
@@ -238,6 +237,16 @@ def _refuse_saved_steps(callback: Any, iterations: int) -> None:
             "only. Give each fit a new callback with a folder of its own; for several fits, as in "
             "a search, use ModelCheckpoint, which overwrites its file."
         )
+
+
+def _detach(callback: Any) -> None:
+    """Take the model away from a callback, and from those that it passes calls on to."""
+    # Not the callback's own method, which may do much with a model.
+    keras.callbacks.Callback.set_model(callback, None)
+    for inner in vars(callback).values():
+        is_callback = isinstance(inner, keras.callbacks.Callback)
+        if is_callback and getattr(inner, "model", None) is not None:
+            _detach(inner)
 
 
 def _settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
