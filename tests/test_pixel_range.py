@@ -240,7 +240,7 @@ def test_large_arrays_are_looked_at_in_blocks(order, monkeypatch):
     images = np.asarray(np.random.default_rng(0).random((100, 30, 30, 3)), order=order)
     images[40:60] = images[40:60].mean(axis=(1, 2, 3), keepdims=True)
     expected = range_of(images)
-    monkeypatch.setattr("fashioncnn._network.pixel_range._BLOCK", 5000)
+    monkeypatch.setattr("fashioncnn._network.data._BLOCK", 5000)
     assert range_of(images) == expected
     training = range_of(array(np.float32, [0, 0.1], [0, 0.2]))
     tracemalloc.start()

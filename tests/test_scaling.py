@@ -20,7 +20,7 @@ def fit(kind, pixels, rows=None, source_dtype=None):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_standardize_uses_each_channel_of_the_training_part(dtype, monkeypatch):
-    monkeypatch.setattr("fashioncnn._network.scaling._BLOCK", 7 * 60)  # seven images
+    monkeypatch.setattr("fashioncnn._network.data._BLOCK", 7 * 60)  # seven images
     random = np.random.default_rng(0)
     pixels = (random.random((50, 4, 5, 3)) * [255, 100, 3]).astype(dtype)
     rows = random.permutation(50)[:31]
@@ -41,7 +41,7 @@ def test_constant_images_are_not_divided_by_their_deviation(value):
 
 
 def test_a_channel_that_is_constant_over_many_blocks(monkeypatch):
-    monkeypatch.setattr("fashioncnn._network.scaling._BLOCK", 3 * 18)  # three images
+    monkeypatch.setattr("fashioncnn._network.data._BLOCK", 3 * 18)  # three images
     pixels = np.full((1000, 3, 3, 2), 0.1, np.float32)
     pixels[..., 1] = np.random.default_rng(0).random((1000, 3, 3))
     scale = fit("standardize", pixels).scale

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Images with labels and weights, and how they are divided for training."""
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 ImageShape = tuple[int, int, int]  # height, width, channels
+
+_BLOCK = 2**20  # values that are looked at, and may be copied, at a time
 
 
 def network_dtype(dtype: np.dtype) -> np.dtype:
@@ -32,6 +36,7 @@ class ImageSelection:
 
     def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
         self.dtype = pixels.dtype
+        self.shape = len(rows), *pixels.shape[1:]
         self._pixels, self._rows = pixels, rows
 
     def __len__(self) -> int:
@@ -40,6 +45,13 @@ class ImageSelection:
     def __getitem__(self, part: slice) -> np.ndarray:
         selected: np.ndarray = self._pixels[self._rows[part]]
         return selected
+
+
+def blocks_of(images: np.ndarray | ImageSelection) -> Iterator[np.ndarray]:
+    """Divide images into blocks of few, so that no copy of them all is held."""
+    n_images = max(1, _BLOCK // math.prod(images.shape[1:]))
+    for start in range(0, len(images), n_images):
+        yield images[start : start + n_images]
 
 
 class ValidationImages(NamedTuple):

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The range of pixel values in training, and the warning about pixels on another scale."""
 
-import math
-from collections.abc import Iterator
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
 from fashioncnn._messages import warn_user
-from fashioncnn._network.data import as_network_input
+from fashioncnn._network.data import ImageSelection, as_network_input, blocks_of
 from fashioncnn.exceptions import PixelRangeWarning
 
-_BLOCK = 2**20  # values that are looked at, and may be copied, at a time
 _FEW = 0.01  # the share of values that may lie anywhere, such as those of dead pixels
 _ADVICE = "Pass pixels on the same scale as in training; the predictions are probably wrong."
 
@@ -55,19 +52,12 @@ def _union(one: VariedRange | None, other: VariedRange | None) -> VariedRange | 
     )
 
 
-def pixel_range(pixels: np.ndarray, source_dtype: np.dtype) -> PixelRange:
+def pixel_range(pixels: np.ndarray | ImageSelection, source_dtype: np.dtype) -> PixelRange:
     """Find the range of some images of shape (n, h, w, c), which the user passed in a dtype."""
     integer_dtype = source_dtype.name if source_dtype.kind in "iu" else None
     return reduce(
-        PixelRange.union, (_range_of_block(block, integer_dtype) for block in _blocks(pixels))
+        PixelRange.union, (_range_of_block(block, integer_dtype) for block in blocks_of(pixels))
     )
-
-
-def _blocks(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """Divide images into views of few, so that no copy of them all is made."""
-    n_images = max(1, _BLOCK // math.prod(pixels.shape[1:]))
-    for start in range(0, len(pixels), n_images):
-        yield pixels[start : start + n_images]
 
 
 def _range_of_block(block: np.ndarray, integer_dtype: str | None) -> PixelRange:
@@ -140,7 +130,7 @@ def _is_far_beyond(pixels: np.ndarray, values: PixelRange, training: PixelRange)
     low, high = np.float64(training.low - width), np.float64(training.high + width)
     if low <= values.low and values.high <= high:
         return False
-    blocks = map(as_network_input, _blocks(pixels))
+    blocks = map(as_network_input, blocks_of(pixels))
     n_beyond = sum(np.count_nonzero((block < low) | (block > high)) for block in blocks)
     return bool(n_beyond >= _FEW * pixels.size)
 

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The scaling of raw pixels."""
 
-import math
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from fashioncnn._messages import shortened, warn_user
-from fashioncnn._network.data import as_network_input
+from fashioncnn._network.data import ImageSelection, as_network_input, blocks_of
 from fashioncnn._network.pixel_range import PixelRange, pixel_range
 from fashioncnn.exceptions import PixelRangeWarning
 
 ScalingKind = Literal["standardize", "unit"]
-
-_BLOCK = 2**20  # values whose float64 copies are held at a time
 
 
 class Scaling(NamedTuple):
@@ -80,11 +76,11 @@ def fit_scaling(
     """
     if scaling is None:
         return None
-    channels = pixels.shape[-1]
+    images, channels = ImageSelection(pixels, rows), pixels.shape[-1]
     if scaling == "unit":
-        scale = 1 / _full_scale(pixels, rows, source_dtype)
+        scale = 1 / _full_scale(images, source_dtype)
         return Scaling(scaling, (scale,) * channels, (0.0,) * channels)
-    mean, deviation = _moments(pixels, rows)
+    mean, deviation = _moments(images)
     # A deviation below float32's resolution is rounding: such a channel is constant.
     is_constant = deviation <= np.maximum(np.abs(mean) * 1e-7, 1e-30)
     if is_piece and is_constant.any():
@@ -104,7 +100,7 @@ def _warn_of_constant(is_constant: np.ndarray) -> None:
     )
 
 
-def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) -> float:
+def _full_scale(images: ImageSelection, source_dtype: np.dtype) -> float:
     """Return the value that "unit" maps to one."""
     if source_dtype == np.uint8:
         return 255
@@ -112,8 +108,7 @@ def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) ->
         return 65535
     if source_dtype.kind not in "iu":
         return 1
-    ranges = [pixel_range(block, source_dtype) for block in _blocks(pixels, rows)]
-    low, high = min(r.low for r in ranges), max(r.high for r in ranges)
+    low, high, *_ = pixel_range(images, source_dtype)
     for full_scale in (255, 65535):
         if low >= 0 and high <= full_scale:
             return full_scale
@@ -123,22 +118,15 @@ def _full_scale(pixels: np.ndarray, rows: np.ndarray, source_dtype: np.dtype) ->
     )
 
 
-def _blocks(pixels: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Copy and cast rows in blocks of few images, so that no copy of them all is held."""
-    n_images = max(1, _BLOCK // math.prod(pixels.shape[1:]))
-    for start in range(0, len(rows), n_images):
-        yield as_network_input(pixels[rows[start : start + n_images]])
-
-
-def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(images: ImageSelection) -> tuple[np.ndarray, np.ndarray]:
     """Return each channel's mean and standard deviation, float64, block by block.
 
     Blocks are merged as in T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating formulae and a
     pairwise algorithm for computing sample variances" (1982), equation 2.1.
     """
-    channels = pixels.shape[-1]
+    channels = images.shape[-1]
     count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
-    for block in _blocks(pixels, rows):
+    for block in map(as_network_input, blocks_of(images)):
         values = block.reshape(-1, channels).astype(np.float64)
         n, block_mean = len(values), values.mean(axis=0)
         values -= block_mean
