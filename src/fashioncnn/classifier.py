@@ -552,9 +552,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         from fashioncnn._training.loop import Training
         from fashioncnn._training.settings import TrainingTask, read_settings
 
-        callbacks = (
-            [] if self.callbacks is None else copy_callbacks(parse_callbacks(self.callbacks))
-        )
+        callbacks = copy_callbacks(parse_callbacks(self.callbacks))
         settings = read_settings(vars(self))
         if is_partial:
             settings = settings.of_partial_fit()

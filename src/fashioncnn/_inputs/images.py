@@ -17,6 +17,7 @@ from fashioncnn._inputs.shapes import (
     check_image_size,
     guess_image_shape,
     other_shape,
+    single_image,
     spare_column,
     unequal_sizes,
 )
@@ -211,7 +212,7 @@ def _check_like_training(
     if len(shape) == 2 and 0 not in shape and shape[1] != n_features:
         hint = spare_column(flat.named, name, shape[1], n_features)
         if shape == image_shape[:2]:
-            hint = f" To pass a single image, pass {name}[None]."
+            hint = single_image(name)
         raise ValueError(
             f"{name} has {shape[1]} features, but {owner} is expecting {n_features} features as "
             f"input.{hint}"

@@ -61,7 +61,9 @@ def parse_image_shape(value: Any) -> tuple[int, int, int]:
 
 
 def parse_callbacks(value: Any) -> list[Any]:
-    """Read a Keras callback, or a sequence of them."""
+    """Read a Keras callback, or a sequence of them; None means none."""
+    if value is None:
+        return []
     module = getattr(sys.modules.get("keras"), "callbacks", None)  # there, if a callback is
     callbacks: list[Any] = []
     for callback in value if _is_sequence(value) else [value]:

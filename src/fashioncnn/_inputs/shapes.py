@@ -122,6 +122,11 @@ def spare_column(X: Any, name: str, n_features: int, n_expected: int) -> str:
     return f"{hint}: the first is named {names[0]!r}, the last {names[-1]!r}."
 
 
+def single_image(name: str) -> str:
+    """Return a hint at how to pass one image."""
+    return f" To pass a single image, pass {name}[None]."
+
+
 def other_shape(name: str, shape: tuple[int, ...], expected: ImageShape) -> str:
     """Return a hint at the calls that make images of the expected shape, or "" if there are none.
 
@@ -135,7 +140,7 @@ def other_shape(name: str, shape: tuple[int, ...], expected: ImageShape) -> str:
         The shape of an image in training.
     """
     if _may_be_one_image(shape, expected):
-        return f" To pass a single image, pass {name}[None]."
+        return single_image(name)
     if 0 in shape:
         return ""
     size, channels = shape[1:3], shape[3] if len(shape) == 4 else 1

@@ -94,7 +94,7 @@ class Callbacks:
         for callback in self._callbacks:
             if isinstance(callback, keras.callbacks.History):
                 self._model.history = callback  # others look for it, from the first hook on
-        self._show_progress()
+        self._update_optimizer()
         for callback in self._callbacks:
             callback.set_params(dict(params))
             callback.set_model(self._model)
@@ -113,7 +113,7 @@ class Callbacks:
         """
         if self._model is None:
             return
-        self._show_progress()
+        self._update_optimizer()
         for callback in self._callbacks:
             getattr(callback, hook)(*args)
             self._take_over_changes(type(callback).__name__)
@@ -121,7 +121,7 @@ class Callbacks:
                 self._refuse_changes(type(callback).__name__)
         self.stop_training = bool(self._model.stop_training)
 
-    def _show_progress(self) -> None:
+    def _update_optimizer(self) -> None:
         """Tell the model's optimizer how far training has come."""
         self._optimizer.iterations.assign(self._progress.iterations)
         self._optimizer.learning_rate.assign(self._progress.learning_rate)
