@@ -313,6 +313,7 @@ PIECE_BYTES = 8 * 2**20
         ((400, 400, 3), 9),
         ((1, 160_000, 3), (1, 9)),
         ((160_000, 1, 3), (9, 1)),
+        ((3, 60_000, 3), (3, 9)),
         ((40, 40, 3), 40),
         pytest.param((1500, 1500, 3), 3, marks=pytest.mark.slow),
         pytest.param((1500, 1500, 3), 9, marks=pytest.mark.slow),
@@ -325,6 +326,14 @@ def test_memory_is_bounded_by_feature_maps(shape, kernel_size, dtype):
     architecture = make(shape, padding="same", kernel_size=kernel_size, **LARGE)
     largest_map = 4 * architecture.largest_activation
     assert peak_of_prediction(architecture, dtype) < 5 * largest_map + PIECE_BYTES
+
+
+def test_memory_does_not_grow_with_depth():
+    """Nothing is kept that no later layer uses."""
+    few, many = (
+        make((400, 400, 3), padding="same", **LARGE | {"conv_stacks": ((8,) * n,)}) for n in (2, 7)
+    )
+    assert peak_of_prediction(many) < peak_of_prediction(few) + 2**20
 
 
 CUT = {
@@ -355,6 +364,8 @@ def test_pieces_agree_with_the_whole(name, n_values, monkeypatch):
         ((1, 20_000, 2), {"kernel_size": (1, 7), "global_pooling": "max"}),
         ((20_000, 1, 2), {"kernel_size": (7, 3), "global_pooling": "avg"}),
         ((48, 40, 3), {"kernel_size": (48, 40), "conv_stacks": ((4, 3),)}),
+        ((1, 50_000, 2), {"dense_units": ()}),  # a product of many terms
+        ((1, 50_000, 2), {"dense_units": (200,), "pool_size": 7}),
         pytest.param((700, 900, 3), {"kernel_size": 5, "pool_size": 7}, marks=pytest.mark.slow),
         pytest.param((1, 1_000_000, 2), {"global_pooling": "avg"}, marks=pytest.mark.slow),
     ],
