@@ -35,14 +35,15 @@ def test_products_are_those_of_numpy(n_terms, n_columns):
         assert_near(multiply_vector(rows[0], kernel), exact[0], n_terms)
 
 
-@pytest.mark.parametrize("n_columns", [1, 10, 200, 9000])
-def test_vectors_of_any_length(n_columns):
+@pytest.mark.parametrize(
+    ("n_terms", "n_columns"), [(63, 10), (64, 10), (8192, 1), (9217, 10), (3, 9000), (9217, 200)]
+)
+def test_vectors_of_any_length(n_terms, n_columns):
     random = np.random.default_rng(0)
-    for n_terms in (1, 63, 64, 8192, 9217):
-        values = random.normal(size=n_terms).astype(np.float32)
-        kernel = random.random((n_terms, n_columns), np.float32)
-        exact = values.astype(np.float64) @ kernel
-        assert_near(multiply_vector(values, kernel), exact, n_terms)
+    values = random.normal(size=n_terms).astype(np.float32)
+    kernel = random.random((n_terms, n_columns), np.float32)
+    product = multiply_vector(values, kernel)
+    assert_near(product, values.astype(np.float64) @ kernel, n_terms)
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():
