@@ -21,11 +21,12 @@ from networks import (
     weights_of,
 )
 
+from fashioncnn._network.activations import MONOTONE
 from fashioncnn._network.architecture import Activation
 from fashioncnn._network.batches import MOMENTUM
 from fashioncnn._network.folding import fold_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
-from fashioncnn._tensorflow.layers import _MONOTONE, apply_network, train_network
+from fashioncnn._tensorflow.layers import apply_network, train_network
 from fashioncnn._tensorflow.operations import _OPERATIONS, Run, TrainingMode, run_layer
 
 
@@ -128,7 +129,7 @@ def test_folding_leaves_the_weights_alone():
 def test_pooling_comes_first_where_activations_never_fall(activation):
     values = np.linspace(-20, 20, 100_001).astype(np.float32)
     steps = np.diff(keras.activations.get(activation)(values))
-    assert (activation in _MONOTONE) == (steps.min() > -1e-6)
+    assert (activation in MONOTONE) == (steps.min() > -1e-6)
 
 
 @pytest.mark.parametrize(

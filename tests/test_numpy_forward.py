@@ -303,7 +303,7 @@ def peak_of_prediction(architecture, dtype=np.uint8):
 
 LARGE = {"conv_stacks": ((8, 8),), "pool_size": 4, "dense_units": (), "global_pooling": "avg"}
 # The most that is held beside feature maps: a piece of the windows, and small arrays.
-PIECE_BYTES = 8 * 2**20
+PIECE_BYTES = 12 * 2**20
 
 
 @pytest.mark.parametrize(
