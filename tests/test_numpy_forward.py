@@ -22,7 +22,7 @@ from networks import (
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
-from fashioncnn._network import numpy_forward
+from fashioncnn._network import convolution, numpy_forward
 from fashioncnn._network.architecture import Activation
 from fashioncnn._network.numpy_forward import NumpyPredictor, most_images
 from fashioncnn._network.scaling import Scaling
@@ -351,7 +351,7 @@ def test_pieces_agree_with_the_whole(name, n_values, monkeypatch):
     weights = weights_of(architecture)
     images, _ = batch(architecture, 2)
     whole = predictor_of(architecture, weights).logits(images)
-    monkeypatch.setattr(numpy_forward, "_MAX_WINDOW_VALUES", n_values)
+    monkeypatch.setattr(convolution, "_MAX_COPIED_VALUES", n_values)
     logits = predictor_of(architecture, weights).logits(images)
     assert_rows_agree(logits, whole)
     alone = predictor_of(architecture, weights).logits(images[1:])

@@ -13,13 +13,12 @@ import numpy as np
 
 from fashioncnn._network.activations import ACTIVATIONS, MONOTONE
 from fashioncnn._network.architecture import IMAGE, Architecture, Layer, Weights
+from fashioncnn._network.convolution import convolve, prepared_kernel
 from fashioncnn._network.data import as_network_input
 from fashioncnn._network.fitted import FittedNetwork
 from fashioncnn._network.folding import fold_weights
-from fashioncnn._network.products import multiply, multiply_vector
+from fashioncnn._network.products import multiply_vector
 from fashioncnn._network.scaling import Scaling, scaling_arrays
-
-_MAX_WINDOW_VALUES = 2**20  # that are copied at a time for a convolution
 
 # NumPy computes in one thread, and starts at once. TensorFlow computes in all, but a call costs it
 # time, and it pads few images to a batch of 24. Measured: NumPy is faster up to 8 to 12 images of
@@ -99,6 +98,8 @@ def _steps(architecture: Architecture, folded: Weights) -> Iterator[_Step]:
             for name, value in folded.items()
             if name.startswith(prefix)
         }
+        if layer.kind == "Conv2D":
+            weights["kernel"] = prepared_kernel(weights["kernel"])
         finish = postponed.get(layer.name)
         if "bias" in weights:
             finish = partial(_finish, layer, weights)
@@ -122,48 +123,7 @@ def _finish(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
 
 
 def _convolve(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
-    """Multiply all windows by the kernel, which takes a copy of the windows, piece by piece."""
-    height, width, filters = layer.output_shape
-    kernel = weights["kernel"].reshape(-1, filters)
-    if layer.config["padding"] == "same":
-        values = _padded(values, layer.config["kernel_size"])
-    windows = _windows(values, layer)
-    products = np.empty(layer.output_shape, np.float32)
-    flat = products.reshape(-1, filters)
-    start = 0
-    for piece in _pieces(height, width, len(kernel)):
-        rows = windows[piece].reshape(-1, len(kernel))
-        multiply(rows, kernel, flat[start : start + len(rows)])
-        start += len(rows)
-    return products
-
-
-def _windows(values: np.ndarray, layer: Layer) -> np.ndarray:
-    """View the map as windows: (output height, output width, kernel height, kernel width * c)."""
-    height, width, _ = layer.output_shape
-    kernel_height, kernel_width = layer.config["kernel_size"]
-    row, pixel, value = values.strides
-    shape = height, width, kernel_height, kernel_width * values.shape[-1]
-    return np.lib.stride_tricks.as_strided(values, shape, (row, pixel, row, value))
-
-
-def _pieces(height: int, width: int, n_values: int) -> Iterator[tuple[slice, slice]]:
-    """Divide a map whose every pixel has a window of so many values, in the order of pixels."""
-    rows = max(1, _MAX_WINDOW_VALUES // (width * n_values))
-    columns = width if rows > 1 else max(1, _MAX_WINDOW_VALUES // n_values)
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            yield slice(top, top + rows), slice(left, left + columns)
-
-
-def _padded(values: np.ndarray, kernel_size: tuple[int, int]) -> np.ndarray:
-    """Add zeros around a map, so that a convolution leaves its size; the odd ones come last."""
-    height, width, channels = values.shape
-    kernel_height, kernel_width = kernel_size
-    padded = np.zeros((height + kernel_height - 1, width + kernel_width - 1, channels), np.float32)
-    top, left = (kernel_height - 1) // 2, (kernel_width - 1) // 2
-    padded[top : top + height, left : left + width] = values
-    return padded
+    return convolve(layer, weights["kernel"], values)
 
 
 def _max_pool(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:

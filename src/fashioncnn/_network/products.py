@@ -8,6 +8,7 @@ which OpenBLAS starts no threads: below the limits of its files interface/gemm.c
 costs a sixth of the time of one thread, and the bits don't depend on the number of threads.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,23 +19,31 @@ _MAX_TERMS, _MAX_COLUMNS = 128, 64  # of a block, which leaves it enough rows to
 _ROWS = 12  # computed side by side by OpenBLAS's kernels, which are for 4, 6 or 12
 
 
-def multiply(rows: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
-    """Multiply two matrices, float32 of shape (n, k) and (k, m), into one of shape (n, m)."""
-    for columns in _parts(kernel.shape[1], _MAX_COLUMNS):
-        for terms in _parts(kernel.shape[0], _MAX_TERMS):
-            block = kernel[terms, columns]
-            most = _MAX_PRODUCT if block.shape[1] > 1 else _MAX_VECTOR_PRODUCT
-            size = max(_ROWS, most // block.size // _ROWS * _ROWS)
-            whole = len(rows) - len(rows) % size
-            for part, n_rows in ((slice(whole), size), (slice(whole, None), len(rows) - whole)):
-                if len(rows[part]):
+def multiply(rows: np.ndarray, kernels: np.ndarray, out: np.ndarray) -> None:
+    """Multiply matrices, float32 of shape (..., n, k) and (..., k, m), into some of (..., n, m)."""
+    n_rows, n_terms = rows.shape[-2:]
+    n_columns = kernels.shape[-1]
+    for columns in _parts(n_columns, _MAX_COLUMNS):
+        for terms in _parts(n_terms, _MAX_TERMS):
+            block = kernels[..., np.newaxis, terms, columns]
+            most = _MAX_PRODUCT if block.shape[-1] > 1 else _MAX_VECTOR_PRODUCT
+            size = max(_ROWS, most // math.prod(block.shape[-2:]) // _ROWS * _ROWS)
+            whole = n_rows - n_rows % size
+            for part in (slice(whole), slice(whole, n_rows)):
+                if part.stop and part.start != part.stop:
                     # NumPy hands a stack of matrices to BLAS one by one.
-                    stack = rows[part, terms].reshape(-1, n_rows, block.shape[0])
-                    results = out[part, columns].reshape(-1, n_rows, block.shape[1])
+                    stack = _stacked(rows[..., part, terms], size)
+                    results = _stacked(out[..., part, columns], size)
                     if terms.start:
                         results += stack @ block
                     else:
                         np.matmul(stack, block, out=results)
+
+
+def _stacked(matrices: np.ndarray, most: int) -> np.ndarray:
+    """View matrices of shape (..., n, k) as some of (..., n / size, size, k)."""
+    *others, n_rows, n_columns = matrices.shape
+    return matrices.reshape(*others, -1, min(n_rows, most), n_columns)
 
 
 def multiply_vector(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -45,7 +54,9 @@ def multiply_vector(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         size = _MAX_VECTOR_PRODUCT // block.shape[1]
         whole = len(values) - len(values) % size
         stack = values[:whole].reshape(-1, 1, size) @ block[:whole].reshape(-1, size, len(block.T))
-        product[columns] = stack.sum(axis=(0, 1)) + values[whole:] @ block[whole:]
+        stack.sum(axis=(0, 1), out=product[columns])
+        if whole < len(values):
+            product[columns] += values[whole:] @ block[whole:]
     return product
 
 
