@@ -19,6 +19,11 @@ _SECONDS_TO_BEGIN = 1.0  # more than a new thread ever takes
 _has_lost_tensorflow = False  # whether this process was forked from one where TensorFlow ran
 
 
+def has_lost_tensorflow() -> bool:
+    """Say whether this process was forked from one where TensorFlow ran, and so can't run here."""
+    return _has_lost_tensorflow
+
+
 def start_tensorflow() -> None:
     """Import TensorFlow, unless it is imported.
 
@@ -30,10 +35,10 @@ def start_tensorflow() -> None:
     """
     if _has_lost_tensorflow:
         raise RuntimeError(
-            "TensorFlow ran before this process was forked, and can't go on here. Use joblib's "
-            "default backend (loky) or threads in place of 'multiprocessing', or the start method "
-            "'spawn' or 'forkserver' of Python's multiprocessing; or fit and predict in the child "
-            "processes only."
+            "TensorFlow ran before this process was forked, and can't go on here: a classifier "
+            "predicts, but fit, partial_fit and model_ need TensorFlow. Use joblib's default "
+            "backend (loky) or threads in place of 'multiprocessing', or the start method 'spawn' "
+            "or 'forkserver' of Python's multiprocessing; or fit in the child processes only."
         )
     if _BACKEND not in sys.modules:
         # Half an import could not be finished later, and Ctrl-C reaches the main thread only. What
