@@ -3,8 +3,6 @@
 
 import copy
 import dataclasses
-import pickle
-import pickletools
 import warnings
 
 import numpy as np
@@ -173,19 +171,6 @@ def test_data_frames(images, small):
     with pytest.raises(ValueError, match="feature names should match"):
         clf.predict(frame[frame.columns[::-1]])
     assert not hasattr(clf.fit(X, y), "feature_names_in_")
-
-
-def test_pickles_hold_arrays_only(images, fitted):
-    fitted.predict(images[0])
-    assert fitted.model_ is not None
-    content = pickle.dumps(fitted)
-    modules = {
-        str(argument)
-        for _, argument, _ in pickletools.genops(content)
-        if isinstance(argument, str) and argument.startswith(("tensorflow", "keras"))
-    }
-    assert modules == set()
-    assert len(content) < 4 * sum(w.size for w in fitted._network.weights.values()) + 6000
 
 
 def test_clone_keeps_parameters_only(fitted):

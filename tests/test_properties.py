@@ -10,11 +10,13 @@ import traceback
 import warnings
 from typing import get_args
 
+import cloudpickle
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import skops.io
 import tensorflow as tf
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -810,13 +812,15 @@ COPIES = {
         f"pickle {protocol}": lambda clf, _, protocol=protocol: pickle.loads(
             pickle.dumps(clf, protocol)
         )
-        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
     },
     "joblib": _by_joblib,
     "joblib, read-only map": lambda clf, folder: _by_joblib(clf, folder, mmap_mode="r"),
     "joblib, private map": lambda clf, folder: _by_joblib(clf, folder, mmap_mode="c"),
     "joblib, compressed": lambda clf, folder: _by_joblib(clf, folder, compress=3),
     "loky": lambda clf, _: pickle.loads(bytes(loky_dumps(clf))),  # as to a worker of joblib
+    "cloudpickle": lambda clf, _: cloudpickle.loads(cloudpickle.dumps(clf)),
+    "skops": lambda clf, _: skops.io.loads(skops.io.dumps(clf), trusted=[FashionCNNClassifier]),
     "copy": lambda clf, _: copy.copy(clf),
     "deepcopy": lambda clf, _: copy.deepcopy(clf),
 }

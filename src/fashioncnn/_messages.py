@@ -5,7 +5,7 @@ import sys
 import warnings
 from typing import Any
 
-_INTERNAL = ("fashioncnn", "joblib", "sklearn")
+_INTERNAL = ("fashioncnn", "joblib", "pickle", "sklearn", "skops")
 TRAIN_ANEW = (  # where another network is asked for
     "To train a new network, call set_params(warm_start=False) before fit, or partial_fit of a "
     "clone."
@@ -14,7 +14,7 @@ WITH_WEIGHT = "with a positive weight (sample_weight times class_weight)"
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, and name the nearest line outside of this package, scikit-learn and joblib."""
+    """Warn, and name the nearest line outside of this package and of what calls it for users."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INTERNAL:
         frame, level = frame.f_back, level + 1

@@ -2,6 +2,7 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
@@ -14,6 +15,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from fashioncnn import __version__
 from fashioncnn._inputs.architecture import build_architecture, warn_of_many_parameters
 from fashioncnn._inputs.fit_data import (
     PreviousFit,
@@ -51,6 +53,7 @@ from fashioncnn._network.data import ImageShape
 from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
 from fashioncnn._network.numpy_forward import most_images
 from fashioncnn._network.optimizers import OptimizerName
+from fashioncnn._network.pickled_state import read_state, without_callbacks, write_state
 from fashioncnn._network.pixel_range import warn_of_other_range
 from fashioncnn._network.probabilities import decision, log_softmax, softmax
 from fashioncnn._network.scaling import ScalingKind, fit_scaling
@@ -62,7 +65,6 @@ if TYPE_CHECKING:
     from fashioncnn._training.loop import Training
 
 _EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
-
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -84,6 +86,11 @@ def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
             "Set early_stopping=False."
         )
     return True
+
+
+def _default_parameters() -> dict[str, Any]:
+    parameters = inspect.signature(FashionCNNClassifier).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 class _Uncloned(list[Any]):
@@ -755,9 +762,19 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         return keras_model_for(self._network)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out `callbacks_`, which may hold files and other things that can't be pickled."""
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "callbacks_"}
+        """Return parameters, plain values and arrays; no class of this package is in it."""
+        return write_state(super().__getstate__(), __version__)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take over what `__getstate__` has returned; that of another version warns."""
+        name, parameters = type(self).__name__, _default_parameters()
+        super().__setstate__(read_state(state, __version__, name, parameters))
+
+    def __copy__(self) -> Self:
+        """Return a classifier that shares what is fitted, which never changes."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__ = without_callbacks(vars(self))
+        return copied
 
     def __sklearn_clone__(self) -> Self:
         """Clone all but callbacks, which fits copy by rules of their own, and pass these on."""

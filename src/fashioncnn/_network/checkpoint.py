@@ -33,12 +33,12 @@ class Checkpoint(NamedTuple):
     weights: Weights
     seed: int
     history: History
-    best_epoch: int = 0  # whose weights these are, counted from 1
-    n_steps: int = 0
-    n_batches: float = 0.0
-    update_rule: str | None = None  # of the optimizer
-    iterations: int = 0
-    slots: Slots | None = None  # None: moments of zero
+    best_epoch: int  # whose weights these are, counted from 1
+    n_steps: int
+    n_batches: float
+    update_rule: str | None  # of the optimizer
+    iterations: int
+    slots: Slots | None  # None: moments of zero
 
     @property
     def n_epochs(self) -> int:
@@ -87,7 +87,17 @@ def spawn_seeds(seed: int) -> Seeds:
 def new_checkpoint(architecture: Architecture, seed: int) -> Checkpoint:
     """Return the initial weights of a network."""
     weights = initial_weights(architecture, spawn_seeds(seed).initial)
-    return Checkpoint(weights, seed, empty_history())
+    return Checkpoint(
+        weights,
+        seed,
+        empty_history(),
+        best_epoch=0,
+        n_steps=0,
+        n_batches=0.0,
+        update_rule=None,
+        iterations=0,
+        slots=None,
+    )
 
 
 def empty_history(n_epochs: int = 0) -> History:
