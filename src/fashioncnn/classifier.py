@@ -39,6 +39,7 @@ from fashioncnn._inputs.parameters import (
     Sizes,
     Units,
 )
+from fashioncnn._network import numpy_forward
 from fashioncnn._network.architecture import (
     Activation,
     Architecture,
@@ -48,12 +49,13 @@ from fashioncnn._network.architecture import (
 from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
 from fashioncnn._network.data import ImageShape
 from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
+from fashioncnn._network.numpy_forward import most_images
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.pixel_range import warn_of_other_range
 from fashioncnn._network.probabilities import decision, log_softmax, softmax
 from fashioncnn._network.scaling import ScalingKind, fit_scaling
 from fashioncnn._network.schedules import Schedule
-from fashioncnn._tensorflow.start import start_tensorflow
+from fashioncnn._tensorflow.start import has_lost_tensorflow, start_tensorflow
 from fashioncnn.recipes import RECIPES, RecipeName
 
 if TYPE_CHECKING:
@@ -729,10 +731,15 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         return self._predict_logits(self._checked(X))
 
     def _predict_logits(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        start_tensorflow()
-        from fashioncnn._tensorflow.prediction import predict_logits
+        # What else has happened in this process has no say, unless it was forked from one where
+        # TensorFlow ran: equal calls give equal bits.
+        if len(pixels) <= most_images(self._network.architecture) or has_lost_tensorflow():
+            logits = numpy_forward.predict_logits(self._network, pixels)
+        else:
+            start_tensorflow()
+            from fashioncnn._tensorflow import prediction
 
-        logits = predict_logits(self._network, pixels)
+            logits = prediction.predict_logits(self._network, pixels)
         self._network.refuse_non_finite(logits, pixels)
         return logits
 

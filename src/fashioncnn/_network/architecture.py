@@ -128,6 +128,15 @@ class Architecture:
         return sum(math.prod(shape) for shape in self.weight_shapes.values())
 
     @property
+    def n_multiplications(self) -> int:
+        """How many multiplications the kernels take for one image: once per output pixel."""
+        return sum(
+            math.prod(layer.weights["kernel"].shape) * math.prod(layer.output_shape[:-1])
+            for layer in self.layers
+            if "kernel" in layer.weights
+        )
+
+    @property
     def largest_activation(self) -> int:
         """The number of values in the largest feature map of one image."""
         shapes = [self.image_shape, *(layer.output_shape for layer in self.layers)]
