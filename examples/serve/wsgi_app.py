@@ -4,7 +4,7 @@
 The file of the model, written by `joblib.dump`, is named by the environment variable MODEL.
 
     cd examples/serve
-    MODEL=model.joblib OPENBLAS_NUM_THREADS=1 gunicorn --preload --workers 2 wsgi_app:app
+    MODEL=model.joblib gunicorn --preload --workers 2 wsgi_app:app
 
 A request has the pixels of one picture as bytes, or a list of pictures as JSON:
 
