@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
+from fashioncnn._network.activations import MONOTONE
 from fashioncnn._network.architecture import Activation, Layer, initial_weights
 from fashioncnn._network.batches import MOMENTUM
 from fashioncnn._network.folding import fold_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
-from fashioncnn._tensorflow.layers import _MONOTONE, apply_network, train_network
+from fashioncnn._tensorflow.layers import apply_network, train_network
 from fashioncnn._tensorflow.operations import _OPERATIONS, Run, TrainingMode, run_layer
 
 N_CLASSES = 3
@@ -175,7 +176,7 @@ def test_folding_leaves_the_weights_alone():
 def test_pooling_comes_first_where_activations_never_fall(activation):
     values = np.linspace(-20, 20, 100_001).astype(np.float32)
     steps = np.diff(keras.activations.get(activation)(values))
-    assert (activation in _MONOTONE) == (steps.min() > -1e-6)
+    assert (activation in MONOTONE) == (steps.min() > -1e-6)
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,20 @@ ACTIVATIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "softsign": lambda x: x / (np.abs(x) + 1),
     "tanh": np.tanh,
 }
+
+# These never fall, so max pooling may come before them.
+MONOTONE = frozenset(
+    {
+        "celu",
+        "elu",
+        "hard_sigmoid",
+        "leaky_relu",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "softplus",
+        "softsign",
+        "tanh",
+    }
+)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fashioncnn._network.activations import ACTIVATIONS
+from fashioncnn._network.activations import ACTIVATIONS, MONOTONE
 from fashioncnn._network.architecture import IMAGE, Architecture, Layer, Weights
 from fashioncnn._network.data import as_network_input
 from fashioncnn._network.fitted import FittedNetwork
@@ -34,6 +34,7 @@ class _Step(NamedTuple):
     name: str
     inputs: tuple[str, ...]
     compute: Callable[..., np.ndarray]
+    finish: Callable[[np.ndarray], np.ndarray] | None  # adds a bias and activates
     spent: tuple[str, ...]  # the inputs that no later layer uses
 
 
@@ -79,14 +80,18 @@ class NumpyPredictor:
     def _logits_of(self, image: np.ndarray) -> np.ndarray:
         outputs = {IMAGE: image * self._scale + self._offset}
         for step in self._steps:
-            outputs[step.name] = step.compute(*(outputs[name] for name in step.inputs))
+            values = step.compute(*(outputs[name] for name in step.inputs))
+            outputs[step.name] = step.finish(values) if step.finish else values
             for name in step.spent:
                 del outputs[name]
         return outputs[self._steps[-1].name]
 
 
 def _steps(architecture: Architecture, folded: Weights) -> Iterator[_Step]:
-    last_use = {name: layer.name for layer in architecture.layers for name in layer.inputs}
+    """Order the computation, with bias and activation after max pooling where they may be."""
+    last_user = {name: layer for layer in architecture.layers for name in layer.inputs}
+    n_uses = architecture.n_uses
+    postponed: dict[str, Callable[[np.ndarray], np.ndarray]] = {}  # by the layer that does it
     for layer in architecture.layers:
         prefix = f"{layer.name}/"
         weights = {
@@ -94,16 +99,25 @@ def _steps(architecture: Architecture, folded: Weights) -> Iterator[_Step]:
             for name, value in folded.items()
             if name.startswith(prefix)
         }
-        spent = tuple(name for name in {*layer.inputs} if last_use[name] == layer.name)
-        yield _Step(
-            layer.name, layer.inputs, partial(_OPERATIONS[layer.kind], layer, weights), spent
-        )
+        finish = postponed.get(layer.name)
+        if "bias" in weights:
+            finish = partial(_finish, layer, weights)
+            user = last_user.get(layer.name)
+            if (
+                user is not None
+                and user.kind == "MaxPooling2D"
+                and n_uses[layer.name] == 1
+                and layer.config["activation"] in MONOTONE
+            ):
+                postponed[user.name], finish = finish, None
+        spent = tuple(name for name in {*layer.inputs} if last_user[name] is layer)
+        compute = partial(_OPERATIONS[layer.kind], layer, weights)
+        yield _Step(layer.name, layer.inputs, compute, finish, spent)
 
 
 def _finish(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
-    """Add the bias of a new array, if there is one, and activate."""
-    if "bias" in weights:
-        values += weights["bias"]
+    """Add the bias to an array that nothing else needs, and activate."""
+    values += weights["bias"]
     return ACTIVATIONS[layer.config["activation"]](values)
 
 
@@ -121,7 +135,7 @@ def _convolve(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
         rows = windows[piece].reshape(-1, len(kernel))
         multiply(rows, kernel, flat[start : start + len(rows)])
         start += len(rows)
-    return _finish(layer, weights, products)
+    return products
 
 
 def _windows(values: np.ndarray, layer: Layer) -> np.ndarray:
@@ -168,7 +182,7 @@ def _normalize(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray
 
 
 def _multiply(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
-    return _finish(layer, weights, multiply_vector(values, weights["kernel"]))
+    return multiply_vector(values, weights["kernel"])
 
 
 def _activate(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:

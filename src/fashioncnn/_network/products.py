@@ -23,7 +23,8 @@ def multiply(rows: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
     for columns in _parts(kernel.shape[1], _MAX_COLUMNS):
         for terms in _parts(kernel.shape[0], _MAX_TERMS):
             block = kernel[terms, columns]
-            size = max(_ROWS, _MAX_PRODUCT // block.size // _ROWS * _ROWS)
+            most = _MAX_PRODUCT if block.shape[1] > 1 else _MAX_VECTOR_PRODUCT
+            size = max(_ROWS, most // block.size // _ROWS * _ROWS)
             whole = len(rows) - len(rows) % size
             for part, n_rows in ((slice(whole), size), (slice(whole, None), len(rows) - whole)):
                 if len(rows[part]):

@@ -7,6 +7,7 @@ Tests compare it with the stock layers of `build_network`, for every kind of lay
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from fashioncnn._network.activations import MONOTONE
 from fashioncnn._network.architecture import IMAGE, Architecture, Layer
 from fashioncnn._tensorflow.backend import Tensor, tf
 from fashioncnn._tensorflow.operations import (
@@ -17,24 +18,6 @@ from fashioncnn._tensorflow.operations import (
     activate,
     run_layer,
 )
-
-# These never fall, so max pooling may come before them.
-_MONOTONE = frozenset(
-    {
-        "celu",
-        "elu",
-        "hard_sigmoid",
-        "leaky_relu",
-        "relu",
-        "relu6",
-        "selu",
-        "sigmoid",
-        "softplus",
-        "softsign",
-        "tanh",
-    }
-)
-
 
 # What may follow a layer in its block; `_rectify` depends on this order.
 _FOLLOWERS = {
@@ -170,7 +153,7 @@ def _finish(run: Run, layer: Layer, followers: list[Layer], tensor: Tensor) -> T
     convolution.
     """
     n_before = 0
-    if run.training is not None and layer.config["activation"] in _MONOTONE:
+    if run.training is not None and layer.config["activation"] in MONOTONE:
         n_before = sum(follower.kind == "MaxPooling2D" for follower in followers)
     for pooling in followers[:n_before]:
         tensor = run_layer(run, pooling, tensor)
