@@ -130,6 +130,26 @@ def test_a_process_predicts_that_was_forked_after_tensorflow_ran(folder):
     run(COMMON + WITH_TENSORFLOW + PREDICTIONS, folder)
 
 
+LOCKED = """
+lock, held, ended = start.Lock(), threading.Event(), threading.Event()
+
+def hold():
+    with lock.mutex:
+        held.set()
+        ended.wait()
+
+threading.Thread(target=hold).start()
+held.wait()
+assert in_child(lambda: lock.mutex.acquire(timeout=5))
+assert lock.mutex.locked()
+ended.set()
+"""
+
+
+def test_a_lock_is_free_in_a_forked_process(folder):
+    run(COMMON + LOCKED, folder)
+
+
 TRAINING = """
 for ask in (lambda: clf.fit(X, y), lambda: clf.partial_fit(X, y, [0, 1]), lambda: trained.model_):
     assert_refused(ask)
