@@ -113,7 +113,7 @@ def hold():
     for lock in locks:
         lock.mutex.release()
 
-thread = threading.Thread(target=hold)
+thread = threading.Thread(target=hold, daemon=True)
 thread.start()
 held.wait()
 assert_predicts()
@@ -138,7 +138,7 @@ def hold():
         held.set()
         ended.wait()
 
-threading.Thread(target=hold).start()
+threading.Thread(target=hold, daemon=True).start()
 held.wait()
 assert in_child(lambda: lock.mutex.acquire(timeout=5))
 assert lock.mutex.locked()
