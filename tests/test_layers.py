@@ -9,44 +9,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import (
+    BRANCHES,
+    CONFIGURATIONS,
+    N_CLASSES,
+    assert_equal,
+    batch,
+    branched,
+    make,
+    stock_logits,
+    weights_of,
+)
 
-from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.activations import MONOTONE
-from fashioncnn._network.architecture import Activation, Layer, initial_weights
+from fashioncnn._network.architecture import Activation
 from fashioncnn._network.batches import MOMENTUM
 from fashioncnn._network.folding import fold_weights
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
 from fashioncnn._tensorflow.layers import apply_network, train_network
 from fashioncnn._tensorflow.operations import _OPERATIONS, Run, TrainingMode, run_layer
-
-N_CLASSES = 3
-
-
-def make(image_shape=(7, 6, 2), **params):
-    settings = {"conv_stacks": ((4, 5), 6), "dense_units": (8,)}
-    settings |= {"conv_dropout": 0, "dense_dropout": 0}
-    clf = FashionCNNClassifier(**(settings | params))
-    return build_architecture(clf.get_params(), image_shape, N_CLASSES)
-
-
-def weights_of(architecture, seed=0):
-    """Draw weights of which none is zero, gammas of either sign among them."""
-    random = np.random.default_rng(seed)
-    weights = initial_weights(architecture, np.random.SeedSequence(seed))
-    for name, value in weights.items():
-        value += random.normal(0, 0.3, value.shape).astype(np.float32)
-        if name.endswith("gamma"):
-            value *= np.where(np.arange(len(value)) % 2, 1, -1)
-        if name.endswith("variance"):
-            np.abs(value, out=value)
-    return weights
-
-
-def batch(architecture, n, seed=1):
-    random = np.random.default_rng(seed)
-    images = random.normal(size=(n, *architecture.image_shape)).astype(np.float32)
-    return images, np.eye(N_CLASSES, dtype=np.float32)[random.integers(0, N_CLASSES, n)]
 
 
 def stock_step(architecture, weights, images, targets, masks=None):
@@ -89,32 +70,6 @@ def traced_step(architecture, weights, images, targets, n_real=None, precision="
     return step.get_concrete_function()
 
 
-def assert_equal(ours, stock, tolerance=1e-5):
-    """Compare two dicts of arrays, each by the size of its largest value."""
-    assert ours.keys() == stock.keys()
-    for name, value in stock.items():
-        size = np.abs(value).max() + 1e-3
-        np.testing.assert_allclose(ours[name] / size, value / size, atol=tolerance, err_msg=name)
-
-
-CONFIGURATIONS = {
-    "default": {},
-    "article": {"conv_stacks": ((32, 64),), "image_shape": (28, 28, 1), "dense_units": (128,)},
-    "same": {"padding": "same", "kernel_size": ((5, 3), (2, 2)), "pool_size": ((2, 1), (1, 3))},
-    "unpooled": {"pool_size": 1, "activation": "gelu"},
-    "global average": {"global_pooling": "avg", "dense_units": ()},
-    "global maximum": {"global_pooling": "max", "dense_units": (4, 5)},
-    "normalized": {"batch_normalization": True},
-    "normalized, same": {"batch_normalization": True, "padding": "same", "global_pooling": "avg"},
-    "normalized pixel": {"batch_normalization": True, "image_shape": (1, 1, 2)},
-    "strip": {"image_shape": (1, 9, 1)},
-    **{
-        activation: {"activation": activation, "conv_stacks": ((4, 5),)}
-        for activation in sorted(get_args(Activation))
-    },
-}
-
-
 @functools.cache
 def exact_step(name):
     """Do a step of a configuration in float32; return what it takes and what it gives.
@@ -154,13 +109,11 @@ def test_prediction_is_that_of_stock_layers(name):
     architecture = make(**CONFIGURATIONS[name])
     weights = weights_of(architecture)
     images, _ = batch(architecture, 12)
-    model = build_network(architecture)
-    set_weights(model, weights)
     folded = fold_weights(architecture, weights)
     # Compiled, since TensorFlow then makes bias and activation part of the convolution.
     predict = tf.function(lambda: apply_network(architecture, folded, images), autograph=False)
     logits = predict()
-    assert_equal({"logits": logits}, {"logits": model(images, training=False).numpy()})
+    assert_equal({"logits": logits}, {"logits": stock_logits(architecture, weights, images)})
 
 
 def test_folding_leaves_the_weights_alone():
@@ -322,65 +275,6 @@ def test_gradients_pass_dropout_as_in_stock_layers(params):
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.97
 
 
-TANH = {"activation": "tanh"}
-HALF = {"rate": 0.5, "seed": 0}
-# Parameters, what is added to the output of which layers, and rows that are inserted after others.
-BRANCHES = {
-    "around a convolution": ({"conv_stacks": ((4, 4), 3)}, {"stack1_conv2": "stack1_conv1"}),
-    "around two": ({"conv_stacks": ((4, 4, 4),)}, {"stack1_conv3": "stack1_conv1"}),
-    "one in another": (
-        {"conv_stacks": ((4, 4, 4),), "activation": "tanh"},
-        {"stack1_conv2": "stack1_conv1", "stack1_conv3": "stack1_conv1"},
-    ),
-    "from dropout": (
-        {"conv_stacks": (4, 4), "pool_size": ((2, 2), (1, 1))},
-        {"stack2_conv1": "stack1_dropout"},
-    ),
-    "from pooling": (
-        {"conv_stacks": (4, 4), "pool_size": ((2, 2), (1, 1)), "activation": "gelu"},
-        {"stack2_conv1": "stack1_pool"},
-    ),
-    "from before normalisation": (
-        {"conv_stacks": ((4, 4),), "batch_normalization": True},
-        {"stack1_conv2": "stack1_conv1", "stack1_norm1": "stack1_conv1"},
-    ),
-    "activation after dropout": (
-        {"conv_stacks": (4, 4)},
-        {},
-        {"stack1_dropout": Layer("Activation", "extra", ("stack1_dropout",), TANH, (4, 3, 4), {})},
-    ),
-    "dropout of what was before": (
-        {"conv_stacks": ((4, 4),)},
-        {"extra": "stack1_conv2"},
-        {"stack1_conv2": Layer("Dropout", "extra", ("stack1_conv1",), HALF, (8, 7, 4), {})},
-    ),
-    "in the head": ({"conv_stacks": (4,), "dense_units": (6, 6)}, {"dense2": "dense1_dropout"}),
-}
-
-
-def branched(name):
-    """Give an architecture where to the output of some layers that of others is added."""
-    params, sums, *inserted = BRANCHES[name]
-    rates = {"conv_dropout": 0.25, "dense_dropout": 0.5}
-    architecture = make((8, 7, 2), padding="same", **rates, **params)
-    rows, latest = [], {}
-
-    def add(row):
-        rows.append(row)
-        if row.name in sums:
-            inputs = row.name, sums[row.name]
-            rows.append(Layer("Add", f"{row.name}_sum", inputs, {}, row.output_shape, {}))
-
-    for row in architecture.layers:
-        add(row._replace(inputs=tuple(latest.get(name, name) for name in row.inputs)))
-        for extra in inserted:
-            if row.name in extra:
-                add(extra[row.name])
-        latest[row.name] = rows[-1].name
-    vars(architecture)["layers"] = tuple(rows)
-    return architecture
-
-
 @pytest.mark.parametrize("name", BRANCHES)
 def test_branches_are_those_of_stock_layers(name, monkeypatch):
     """No parameter makes a branch yet, but the table of layers can say one."""
@@ -396,10 +290,8 @@ def test_branches_are_those_of_stock_layers(name, monkeypatch):
     assert_equal(gradients, stock[1])
     assert_equal(moving, stock[2])
 
-    model = build_network(architecture)
-    set_weights(model, weights)
     logits = apply_network(architecture, fold_weights(architecture, weights), images)
-    assert_equal({"logits": logits}, {"logits": model(images, training=False).numpy()})
+    assert_equal({"logits": logits}, {"logits": stock_logits(architecture, weights, images)})
 
 
 @pytest.mark.parametrize(("rate", "n_values"), [(0.5, 33), (0.25, 33), (0.2, 33), (0.2, 2**27 + 3)])

@@ -13,8 +13,9 @@ from sklearn.model_selection import GridSearchCV
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
+from fashioncnn._network import numpy_forward
 from fashioncnn._network.architecture import initial_weights
-from fashioncnn._tensorflow import program, steps
+from fashioncnn._tensorflow import prediction, program, steps
 from fashioncnn._tensorflow.optimizers import UPDATE_RULES
 from fashioncnn._tensorflow.prediction import (
     Predictor,
@@ -84,25 +85,25 @@ def test_dtype_and_optimizer_trace_anew(images, small, fresh):
 
 
 def test_any_number_of_images_predicts_without_a_trace(images, fitted, traced):
-    X, _ = images
-    fitted.predict(X)
+    pixels = images[0][..., np.newaxis]
+    whole = predict_logits(fitted._network, pixels)
     traced.clear()
-    whole = fitted.predict_proba(X)
     for n in range(1, 90):
-        np.testing.assert_allclose(fitted.predict_proba(X[:n]), whole[:n], rtol=1e-5, atol=1e-7)
+        logits = predict_logits(fitted._network, pixels[:n])
+        np.testing.assert_allclose(logits, whole[:n], rtol=1e-5, atol=1e-5)
     assert traced == []
 
 
 @pytest.mark.parametrize("n", [2, 9, 24, 64, 90])
 def test_neighbours_and_place_change_no_bit(images, fitted, n):
-    X, _ = images
+    pixels, network = images[0][..., np.newaxis], fitted._network
     random = np.random.default_rng(n)
-    before = fitted.predict_proba(X[:n])
+    before = predict_logits(network, pixels[:n])
     order = random.permutation(n)
-    np.testing.assert_array_equal(fitted.predict_proba(X[:n][order]), before[order])
-    others = random.integers(0, 255, (n, 6, 6), dtype=np.uint8)
-    others[n // 2] = X[n // 2]
-    np.testing.assert_array_equal(fitted.predict_proba(others)[n // 2], before[n // 2])
+    np.testing.assert_array_equal(predict_logits(network, pixels[:n][order]), before[order])
+    others = random.integers(0, 255, (n, 6, 6, 1), dtype=np.uint8)
+    others[n // 2] = pixels[n // 2]
+    np.testing.assert_array_equal(predict_logits(network, others)[n // 2], before[n // 2])
 
 
 @pytest.mark.parametrize(("shape", "n_classes"), [((28, 28, 1), 10), ((1, 3, 1), 3)])
@@ -268,15 +269,16 @@ def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):
         assert not any(slot.numpy().any() for slots in again.slots.values() for slot in slots)
 
 
-def test_threads_predict_what_one_predicts(images, fitted):
-    X, _ = images
-    expected = [fitted.predict_proba(X[:n]) for n in range(1, 17)]
-    unpickled = pickle.loads(pickle.dumps(fitted))
+@pytest.mark.parametrize("engine", [prediction, numpy_forward], ids=["TensorFlow", "NumPy"])
+def test_threads_predict_what_one_predicts(images, fitted, engine):
+    pixels = images[0][..., np.newaxis]
+    expected = [engine.predict_logits(fitted._network, pixels[:n]) for n in range(1, 17)]
+    network = pickle.loads(pickle.dumps(fitted))._network
     barrier = threading.Barrier(16)
 
     def predict(n):
         barrier.wait()
-        return [unpickled.predict_proba(X[:n]) for _ in range(40)]
+        return [engine.predict_logits(network, pixels[:n]) for _ in range(40)]
 
     with ThreadPoolExecutor(16) as pool:
         for n, results in enumerate(pool.map(predict, range(1, 17))):

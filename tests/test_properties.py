@@ -8,6 +8,7 @@ import copy
 import pickle
 import traceback
 import warnings
+from typing import get_args
 
 import joblib
 import numpy as np
@@ -19,15 +20,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from joblib.externals.loky.backend.reduction import dumps as loky_dumps
 from ml_dtypes import bfloat16
+from networks import assert_rows_agree, weights_of
+from networks import make as make_architecture
 from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from fashioncnn import FashionCNNClassifier, PixelRangeWarning
 from fashioncnn._inputs.architecture import build_architecture
-from fashioncnn._network.architecture import initial_weights
+from fashioncnn._network.architecture import Activation, initial_weights
+from fashioncnn._network.numpy_forward import NumpyPredictor, most_images
+from fashioncnn._network.scaling import fit_scaling
 from fashioncnn._tensorflow.layers import train_network
 from fashioncnn._tensorflow.operations import TrainingMode
-from fashioncnn._tensorflow.prediction import batch_sizes, choose_batch_size
+from fashioncnn._tensorflow.prediction import Predictor, batch_sizes, choose_batch_size
+from fashioncnn._tensorflow.program import Program
 from fashioncnn._tensorflow.steps import cross_entropy
 
 # Shapes and networks go together and are few, so that few programs are compiled.
@@ -410,27 +416,82 @@ def test_neither_layout_nor_dtype_of_equal_values_matters(classifiers, folder, d
     np.testing.assert_array_equal(one, another)
 
 
+def way_of_prediction(clf, n_rows):
+    """Return the engine that answers a call of so many images, and the size of its batches."""
+    architecture = clf._network.architecture
+    if n_rows <= most_images(architecture):
+        return "NumPy", 1
+    return "TensorFlow", choose_batch_size(n_rows, batch_sizes(architecture.largest_activation))
+
+
 @given(
     network=st.sampled_from(list(NETWORKS)),
     seed=seeds(),
-    n_rows=st.integers(1, 700),
-    n_others=st.integers(1, 700),
+    n_rows=st.one_of(st.integers(1, 12), st.integers(1, 700)),
+    n_others=st.one_of(st.integers(1, 12), st.integers(1, 700)),
     dtype=st.sampled_from([np.uint8, np.float32]),
 )
-@example("wide", 0, 25, 7, np.uint8)  # one more row than fills the batches
+@example("wide", 0, 25, 27, np.uint8)  # more rows than fill the batches
 @example("wide", 0, 481, 700, np.float32)
+@example("wide", 0, 1, 5, np.uint8)
+@example("wide", 0, 2, 20, np.uint8)
 def test_rows_are_predicted_one_by_one(classifiers, network, seed, n_rows, n_others, dtype):
     clf, random = classifiers[network], np.random.default_rng(seed)
     X = pixels_for(network, n_rows, seed).astype(dtype)
     chosen = random.integers(0, n_rows, n_others)
     whole, part = clf.predict_proba(X), clf.predict_proba(X[chosen])
-    # A row's bits may depend on the size of the batches, and on nothing else.
-    sizes = batch_sizes(clf._network.architecture.largest_activation)
-    if choose_batch_size(n_rows, sizes) == choose_batch_size(n_others, sizes):
+    # A row's bits may depend on the engine and the size of its batches, and on nothing else.
+    if way_of_prediction(clf, n_rows) == way_of_prediction(clf, n_others):
         np.testing.assert_array_equal(part, whole[chosen])
     np.testing.assert_allclose(part, whole[chosen], rtol=1e-4, atol=1e-6)
     order = random.permutation(n_rows)
     np.testing.assert_array_equal(clf.predict_proba(X[order]), whole[order])
+
+
+@st.composite
+def architectures(draw):
+    """Draw any network on small images: windows may be larger than what they slide over."""
+    sizes = st.integers(1, 6)
+    stacks = draw(
+        st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=3)
+    )
+    windows = st.lists(st.tuples(sizes, sizes), min_size=len(stacks), max_size=len(stacks))
+    side = st.one_of(st.just(1), st.integers(1, 12))
+    return make_architecture(
+        (draw(side), draw(side), draw(st.integers(1, 3))),
+        draw(st.integers(2, 5)),
+        conv_stacks=stacks,
+        kernel_size=draw(windows),
+        pool_size=draw(windows),
+        padding=draw(st.sampled_from(["same", "valid"])),
+        activation=draw(st.sampled_from(sorted(get_args(Activation)))),
+        batch_normalization=draw(st.booleans()),
+        global_pooling=draw(st.sampled_from([None, "avg", "max"])),
+        conv_dropout=draw(st.sampled_from([0, 0.25])),
+        dense_units=draw(st.lists(st.integers(1, 9), max_size=2)),
+        dense_dropout=draw(st.sampled_from([0, 0.2])),
+    )
+
+
+@given(data=st.data(), architecture=architectures(), seed=seeds())
+def test_both_engines_say_the_same_of_any_network(folder, data, architecture, seed):
+    draw, random = data.draw, np.random.default_rng(seed)
+    dtype = np.dtype(draw(st.sampled_from(["u1", "u2", "f4", "f8"])))
+    pixels = random.random((draw(st.integers(1, 4)), *architecture.image_shape))
+    if draw(st.booleans()):  # a picture on a blank ground
+        pixels[random.random(pixels.shape) < 0.7] = 0
+    pixels = (pixels * (np.iinfo(dtype).max if dtype.kind == "u" else 1)).astype(dtype)
+    kind = draw(st.sampled_from(["standardize", "unit"]))
+    scaling = fit_scaling(kind, pixels, np.arange(len(pixels)), dtype)
+    weights = weights_of(architecture, seed)
+    by_numpy = NumpyPredictor(architecture, weights, scaling)
+    logits = by_numpy.logits(pixels)
+    by_tensorflow = Predictor(Program(architecture), weights, scaling)
+    assert_rows_agree(logits, by_tensorflow.logits(pixels))
+    layouts = sorted(LAYOUTS.keys() - {"list"})  # what `check_images` gives
+    np.testing.assert_array_equal(by_numpy.logits(held(draw, pixels, folder, layouts)), logits)
+    rows = random.integers(0, len(pixels), 3)
+    np.testing.assert_array_equal(by_numpy.logits(pixels[rows]), logits[rows])
 
 
 # --- Weights --------------------------------------------------------------------------------------

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Networks of every kind of layer, on which each engine is compared with Keras' stock layers."""
+
+from typing import get_args
+
+import numpy as np
+
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._inputs.architecture import build_architecture
+from fashioncnn._network.architecture import Activation, Layer, initial_weights
+from fashioncnn._tensorflow.keras_model import build_network, set_weights
+
+N_CLASSES = 3
+
+
+def make(image_shape=(7, 6, 2), n_classes=N_CLASSES, **params):
+    settings = {"conv_stacks": ((4, 5), 6), "dense_units": (8,)}
+    settings |= {"conv_dropout": 0, "dense_dropout": 0}
+    clf = FashionCNNClassifier(**(settings | params))
+    return build_architecture(clf.get_params(), image_shape, n_classes)
+
+
+def weights_of(architecture, seed=0):
+    """Draw weights of which none is zero, gammas of either sign among them."""
+    random = np.random.default_rng(seed)
+    weights = initial_weights(architecture, np.random.SeedSequence(seed))
+    for name, value in weights.items():
+        value += random.normal(0, 0.3, value.shape).astype(np.float32)
+        if name.endswith("gamma"):
+            value *= np.where(np.arange(len(value)) % 2, 1, -1)
+        if name.endswith("variance"):
+            np.abs(value, out=value)
+    return weights
+
+
+def batch(architecture, n, seed=1):
+    random = np.random.default_rng(seed)
+    images = random.normal(size=(n, *architecture.image_shape)).astype(np.float32)
+    return images, np.eye(N_CLASSES, dtype=np.float32)[random.integers(0, N_CLASSES, n)]
+
+
+def stock_logits(architecture, weights, images, scaling=None):
+    """Return the logits that Keras' layers compute of images."""
+    model = build_network(architecture, scaling)
+    set_weights(model, weights)
+    return model(images, training=False).numpy()
+
+
+def assert_equal(ours, stock, tolerance=1e-5):
+    """Compare two dicts of arrays, each by the size of its largest value."""
+    assert ours.keys() == stock.keys()
+    for name, value in stock.items():
+        size = np.abs(value).max() + 1e-3
+        np.testing.assert_allclose(ours[name] / size, value / size, atol=tolerance, err_msg=name)
+
+
+def assert_rows_agree(ours, others):
+    """Compare the logits of two engines, each row by the size of its largest, which is at least 1.
+
+    Where the two best of a row differ by more than engines may, both say the same label.
+    """
+    assert ours.dtype == others.dtype == np.float32
+    assert ours.shape == others.shape
+    tolerances = 1e-5 * np.abs(others).max(axis=1, initial=1, keepdims=True)
+    np.testing.assert_array_less(np.abs(ours - others), tolerances * np.ones_like(others))
+    second, best = np.sort(others, axis=1).T[-2:]
+    is_clear = best - second > tolerances[:, 0]
+    np.testing.assert_array_equal(ours.argmax(axis=1)[is_clear], others.argmax(axis=1)[is_clear])
+
+
+CONFIGURATIONS = {
+    "default": {},
+    "article": {"conv_stacks": ((32, 64),), "image_shape": (28, 28, 1), "dense_units": (128,)},
+    "same": {"padding": "same", "kernel_size": ((5, 3), (2, 2)), "pool_size": ((2, 1), (1, 3))},
+    "unpooled": {"pool_size": 1, "activation": "gelu"},
+    "global average": {"global_pooling": "avg", "dense_units": ()},
+    "global maximum": {"global_pooling": "max", "dense_units": (4, 5)},
+    "normalized": {"batch_normalization": True},
+    "normalized, same": {"batch_normalization": True, "padding": "same", "global_pooling": "avg"},
+    "normalized pixel": {"batch_normalization": True, "image_shape": (1, 1, 2)},
+    "strip": {"image_shape": (1, 9, 1)},
+    **{
+        activation: {"activation": activation, "conv_stacks": ((4, 5),)}
+        for activation in sorted(get_args(Activation))
+    },
+}
+
+
+TANH = {"activation": "tanh"}
+HALF = {"rate": 0.5, "seed": 0}
+# Parameters, what is added to the output of which layers, and rows that are inserted after others.
+BRANCHES = {
+    "around a convolution": ({"conv_stacks": ((4, 4), 3)}, {"stack1_conv2": "stack1_conv1"}),
+    "around two": ({"conv_stacks": ((4, 4, 4),)}, {"stack1_conv3": "stack1_conv1"}),
+    "one in another": (
+        {"conv_stacks": ((4, 4, 4),), "activation": "tanh"},
+        {"stack1_conv2": "stack1_conv1", "stack1_conv3": "stack1_conv1"},
+    ),
+    "from dropout": (
+        {"conv_stacks": (4, 4), "pool_size": ((2, 2), (1, 1))},
+        {"stack2_conv1": "stack1_dropout"},
+    ),
+    "from pooling": (
+        {"conv_stacks": (4, 4), "pool_size": ((2, 2), (1, 1)), "activation": "gelu"},
+        {"stack2_conv1": "stack1_pool"},
+    ),
+    "from before normalisation": (
+        {"conv_stacks": ((4, 4),), "batch_normalization": True},
+        {"stack1_conv2": "stack1_conv1", "stack1_norm1": "stack1_conv1"},
+    ),
+    "activation after dropout": (
+        {"conv_stacks": (4, 4)},
+        {},
+        {"stack1_dropout": Layer("Activation", "extra", ("stack1_dropout",), TANH, (4, 3, 4), {})},
+    ),
+    "dropout of what was before": (
+        {"conv_stacks": ((4, 4),)},
+        {"extra": "stack1_conv2"},
+        {"stack1_conv2": Layer("Dropout", "extra", ("stack1_conv1",), HALF, (8, 7, 4), {})},
+    ),
+    "in the head": ({"conv_stacks": (4,), "dense_units": (6, 6)}, {"dense2": "dense1_dropout"}),
+}
+
+
+def branched(name):
+    """Give an architecture where to the output of some layers that of others is added."""
+    params, sums, *inserted = BRANCHES[name]
+    rates = {"conv_dropout": 0.25, "dense_dropout": 0.5}
+    architecture = make((8, 7, 2), padding="same", **rates, **params)
+    rows, latest = [], {}
+
+    def add(row):
+        rows.append(row)
+        if row.name in sums:
+            inputs = row.name, sums[row.name]
+            rows.append(Layer("Add", f"{row.name}_sum", inputs, {}, row.output_shape, {}))
+
+    for row in architecture.layers:
+        add(row._replace(inputs=tuple(latest.get(name, name) for name in row.inputs)))
+        for extra in inserted:
+            if row.name in extra:
+                add(extra[row.name])
+        latest[row.name] = rows[-1].name
+    vars(architecture)["layers"] = tuple(rows)
+    return architecture
