@@ -16,8 +16,9 @@ import pytest
 CHECKOUT = Path(__file__).parent.parent
 BENCHMARKS = CHECKOUT / "benchmarks"
 PEERS = BENCHMARKS / "peers"
+SERVING = BENCHMARKS / "serving"
 RESULTS = BENCHMARKS / "results"
-SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS]
+SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS, SERVING]
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def new_modules():
     """Forget afterwards what has been imported of the benchmarks."""
     before = set(sys.modules)
     yield
-    own = {"peers", *(path.stem for path in BENCHMARKS.rglob("*.py"))}
+    own = {"peers", "serving", *(path.stem for path in BENCHMARKS.rglob("*.py"))}
     for name in set(sys.modules) - before:
         if name.partition(".")[0] in own:
             del sys.modules[name]
@@ -33,8 +34,9 @@ def new_modules():
 
 @pytest.fixture
 def load(monkeypatch, new_modules):
-    """Give a function that imports a module of the comparison by its name."""
-    monkeypatch.syspath_prepend(PEERS)
+    """Give a function that imports a module of a comparison by its name."""
+    for folder in (PEERS, SERVING):
+        monkeypatch.syspath_prepend(folder)
     return importlib.import_module
 
 
@@ -49,8 +51,12 @@ def results():
             measurements.append({**common, "library": library, "results": values})
         values = {"library": "keras", "results": {"megabytes": 1234.5}}
         measurements.append({**common, "task": "peak_memory", **values})
+    return {**results_of_a_machine(), "measurements": measurements}
+
+
+def results_of_a_machine():
     environment = {"processor": "of some kind", "cores": 2, "python": "3.11"}
-    return {"environment": environment, "short": False, "measurements": measurements}
+    return {"environment": environment, "short": False}
 
 
 def test_ratios_of_medians_and_of_pairs(load):
@@ -113,10 +119,52 @@ def test_tables(load):
     assert f"{epoch}{whole_call} | fashioncnn, float32 |" not in spread  # the same as its work
 
 
-def test_committed_tables_are_of_the_committed_results(load):
-    text = (RESULTS / "peers.json").read_text(encoding="utf-8")
-    tables = (RESULTS / "peers.md").read_text(encoding="utf-8")
-    assert load("report").tables(json.loads(text)) == tables
+def serving_results():
+    seconds = {"fashioncnn": (4, 6), "onnxruntime": (1, 3), "keras": (60, 80), "mlp": (1, 1)}
+    measurements = []
+    for repetition in range(2):
+        common = {"task": "one_image", "arguments": {}, "repetition": repetition}
+        for library, times in seconds.items():
+            results = {"seconds": times[repetition] / 1000}
+            measurements.append({**common, "library": library, "results": results})
+        for library, milliseconds in {"numpy": 2, "tensorflow": 3}.items():
+            few = {"task": "few_images", "arguments": {"n_images": 4}, "library": library}
+            measurements.append({**common, **few, "results": {"seconds": milliseconds / 1000}})
+        for library, megabytes in {"fashioncnn": 200, "fashioncnn.classifier": 184}.items():
+            sizes = {"megabytes": megabytes, "peak megabytes": megabytes + repetition}
+            results = {"seconds": 1.5, **sizes, "TensorFlow": library == "fashioncnn"}
+            fresh = {"task": "fresh_process", "library": library, "results": results}
+            measurements.append({**common, **fresh})
+        results = {"seconds": 0.001, "seconds, 95 %": 0.002, "requests": 1234.5}
+        results |= {"seconds to first answer": 1.5}
+        results |= {"megabytes of its own": 10, "megabytes with its share": 99.6}
+        measurements.append({**common, "task": "server", "library": "keras", "results": results})
+    return {**results_of_a_machine(), "measurements": measurements}
+
+
+def test_tables_of_serving(load):
+    text = load("serving_tables").tables(serving_results())
+    for row in (
+        "| onnxruntime | 2.00 ms (1.00 ms to 3.00 ms) | 0.400 |",
+        "| 4 images, TensorFlow's engine | 3.00 ms (3.00 ms to 3.00 ms) | 1.50 |",
+        "| fashioncnn | 1.50 s (1.50 s to 1.50 s) | 1.00 | 200 MB | 200 MB | yes |",
+        "| 1,234 (1,234 to 1,234) | 1.50 s (1.50 s to 1.50 s) | 10 MB | 100 MB |",
+        "- Keras, model called: loaded by each worker.",
+        "| one image: fashioncnn / onnxruntime | at most 2.5 times | 2.50 times | yes |",
+        "| one image: Keras called / fashioncnn | at least 10 times | 14.0 times | yes |",
+        "| one image: fashioncnn / MLPClassifier | at most 3 times | 5.00 times | no |",
+        "| 4 images: NumPy / TensorFlow | at most 1 times | 0.667 times | yes |",
+        "above `import fashioncnn.classifier` | at most 15 MB | 16.0 MB | no |",
+    ):
+        assert row in text
+    assert "skorch" not in text
+
+
+@pytest.mark.parametrize(("name", "module"), [("peers", "report"), ("serving", "serving_tables")])
+def test_committed_tables_are_of_the_committed_results(name, module, load):
+    text = (RESULTS / f"{name}.json").read_text(encoding="utf-8")
+    tables = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+    assert load(module).tables(json.loads(text)) == tables
 
 
 @pytest.mark.usefixtures("new_modules")
@@ -142,6 +190,22 @@ def test_short_run_leaves_committed_results_alone(load, tmp_path, monkeypatch, c
     assert {path.name for path in tmp_path.rglob("*.*")} == {"peers.json", "peers.md"}
     assert (tmp_path / "build" / "peers.json").is_file()
     assert {path: path.read_bytes() for path in RESULTS.iterdir()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_short_run_of_serving(load, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(load("machine"), "CHECKOUT", tmp_path)
+    libraries = ("--libraries", "fashioncnn", "onnxruntime", "mlp", "sklearn.base")
+    run(SERVING, "--short", *libraries)
+    output = capsys.readouterr().out
+    for row in (
+        "| onnxruntime |",
+        "| 7 images, NumPy's engine |",
+        "| only `import sklearn.base` |",
+    ):
+        assert row in output
+    assert {path.name for path in tmp_path.rglob("*.*")} == {"serving.json", "serving.md"}
 
 
 @pytest.mark.usefixtures("new_modules")

@@ -14,13 +14,13 @@ CHECKOUT = Path(__file__).parents[2]
 PACKAGES = "fashioncnn numpy scikit-learn keras tensorflow scikeras skorch torch"
 
 
-def environment() -> dict[str, Any]:
-    """Name the processor, and the versions of what is installed."""
+def environment(packages: str = PACKAGES) -> dict[str, Any]:
+    """Name the processor, and the versions of those packages that are installed."""
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
     machine = {"processor": names[0] if names else platform.processor(), "cores": os.cpu_count()}
     versions = {"python": platform.python_version()}
-    for package in PACKAGES.split():
+    for package in packages.split():
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -28,11 +28,11 @@ def environment() -> dict[str, Any]:
     return machine | versions
 
 
-def write(name: str, results: dict[str, Any]) -> Path:
+def write(name: str, results: dict[str, Any], packages: str = PACKAGES) -> Path:
     """Write results with their environment to a file in ``build``, and return its path."""
     path = CHECKOUT / "build" / name
     path.parent.mkdir(exist_ok=True)
-    report = {"environment": environment(), **results}
+    report = {"environment": environment(packages), **results}
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return path
 

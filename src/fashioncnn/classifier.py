@@ -501,6 +501,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             As from `fit`; also if a label is not among the classes, an image has another shape than
             before, `class_weight` is "balanced", or parameters ask for another network than the one
             that has been trained. Nothing is changed then.
+        RuntimeError
+            If this process was forked from one in which TensorFlow ran.
 
         Warns
         -----

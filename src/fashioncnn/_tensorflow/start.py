@@ -16,11 +16,14 @@ Value = TypeVar("Value")
 _BACKEND = "fashioncnn._tensorflow.backend"  # imported by its name, since it imports this module
 _SECONDS_TO_BEGIN = 1.0  # more than a new thread ever takes
 
-_has_lost_tensorflow = False  # whether this process was forked from one where TensorFlow ran
+_has_lost_tensorflow = False
 
 
 def has_lost_tensorflow() -> bool:
-    """Say whether this process was forked from one where TensorFlow ran, and so can't run here."""
+    """Say whether this process was forked from one where TensorFlow ran, or was being imported.
+
+    A fork does not copy TensorFlow's threads, so every computation would wait for them for ever.
+    """
     return _has_lost_tensorflow
 
 
@@ -30,15 +33,15 @@ def start_tensorflow() -> None:
     Raises
     ------
     RuntimeError
-        If this process was forked from one where TensorFlow ran. A fork does not copy its threads,
-        so every computation would wait for them for ever.
+        If this process has lost TensorFlow.
     """
-    if _has_lost_tensorflow:
+    if has_lost_tensorflow():
         raise RuntimeError(
-            "TensorFlow ran before this process was forked, and can't go on here: a classifier "
-            "predicts, but fit, partial_fit and model_ need TensorFlow. Use joblib's default "
-            "backend (loky) or threads in place of 'multiprocessing', or the start method 'spawn' "
-            "or 'forkserver' of Python's multiprocessing; or fit in the child processes only."
+            "TensorFlow ran before this process was forked, and can't run here: predictions work, "
+            "but not fit, partial_fit and model_. Use joblib's default backend (loky) or threads "
+            "in place of 'multiprocessing', or the start method 'spawn' or 'forkserver' of "
+            "Python's multiprocessing; or fork before the first fit, model_ and prediction of many "
+            "images."
         )
     if _BACKEND not in sys.modules:
         # Half an import could not be finished later, and Ctrl-C reaches the main thread only. What
