@@ -23,6 +23,9 @@ def multiply(rows: np.ndarray, kernels: np.ndarray, out: np.ndarray) -> None:
     """Multiply matrices, float32 of shape (..., n, k) and (..., k, m), into some of (..., n, m)."""
     n_rows, n_terms = rows.shape[-2:]
     n_columns = kernels.shape[-1]
+    if n_columns > 1 and n_rows * n_terms * n_columns <= _MAX_PRODUCT:
+        np.matmul(rows, kernels, out=out)
+        return
     for columns in _parts(n_columns, _MAX_COLUMNS):
         for terms in _parts(n_terms, _MAX_TERMS):
             block = kernels[..., np.newaxis, terms, columns]
@@ -48,6 +51,8 @@ def _stacked(matrices: np.ndarray, most: int) -> np.ndarray:
 
 def multiply_vector(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Multiply a vector by a matrix, float32 of shape (k,) and (k, m), to one of shape (m,)."""
+    if kernel.size <= _MAX_VECTOR_PRODUCT:
+        return values @ kernel
     product = np.empty(kernel.shape[1], np.float32)
     for columns in _parts(kernel.shape[1], 2 * _MAX_COLUMNS):
         block = kernel[:, columns]
