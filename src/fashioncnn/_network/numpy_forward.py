@@ -21,10 +21,11 @@ from fashioncnn._network.products import multiply_vector
 from fashioncnn._network.scaling import Scaling, scaling_arrays
 
 # NumPy computes in one thread, and starts at once. TensorFlow computes in all, but a call costs it
-# time, and it pads few images to a batch of 24. Measured: NumPy is faster up to 8 to 12 images of
-# networks of 10**4 to 4 * 10**7 multiplications, and up to one or none of those of 10**8 and more.
+# time, and it pads few images to a batch of 24. Measured with two cores: NumPy is faster up to 10
+# images of networks of 10**4 to 10**7 multiplications, up to 6 of those of 3 * 10**7, and TensorFlow
+# mostly for any number of those of 5 * 10**7 and more.
 _MOST_IMAGES = 8
-_MOST_MULTIPLICATIONS = 2**28  # in a call
+_MOST_MULTIPLICATIONS = 2**27  # in a call
 
 
 class _Step(NamedTuple):
@@ -103,14 +104,12 @@ def _steps(architecture: Architecture, folded: Weights) -> Iterator[_Step]:
         finish = postponed.get(layer.name)
         if "bias" in weights:
             finish = partial(_finish, layer, weights)
-            user = last_user.get(layer.name)
             if (
-                user is not None
-                and user.kind == "MaxPooling2D"
-                and n_uses[layer.name] == 1
+                n_uses[layer.name] == 1
+                and last_user[layer.name].kind == "MaxPooling2D"
                 and layer.config["activation"] in MONOTONE
             ):
-                postponed[user.name], finish = finish, None
+                postponed[last_user[layer.name].name], finish = finish, None
         spent = tuple(name for name in {*layer.inputs} if last_user[name] is layer)
         compute = partial(_OPERATIONS[layer.kind], layer, weights)
         yield _Step(layer.name, layer.inputs, compute, finish, spent)

@@ -23,7 +23,7 @@ def multiply(rows: np.ndarray, kernels: np.ndarray, out: np.ndarray) -> None:
     """Multiply matrices, float32 of shape (..., n, k) and (..., k, m), into some of (..., n, m)."""
     n_rows, n_terms = rows.shape[-2:]
     n_columns = kernels.shape[-1]
-    if n_columns > 1 and n_rows * n_terms * n_columns <= _MAX_PRODUCT:
+    if min(n_rows, n_columns) > 1 and n_rows * n_terms * n_columns <= _MAX_PRODUCT:
         np.matmul(rows, kernels, out=out)
         return
     for columns in _parts(n_columns, _MAX_COLUMNS):
