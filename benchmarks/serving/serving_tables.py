@@ -108,16 +108,13 @@ def list_values(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cell(values: pd.Series, measure: str) -> str:
-    """Write the median, with limits where it is a time or a rate, or whether it holds."""
+def cell(value: float, measure: str) -> str:
+    """Write a measure with its unit, or whether it holds."""
     if measure == "TensorFlow":
-        return "yes" if values.any() else "no"
-    if "megabytes" in measure:  # hardly varies
-        return f"{values.median():,.0f} MB"
-    limits = values.median(), values.min(), values.max()
-    is_rate = measure == "requests"
-    middle, least, most = (three_digits(x) if is_rate else amount(x, measure) for x in limits)
-    return f"{middle} ({least} to {most})"
+        return "yes" if value else "no"
+    if "megabytes" in measure:
+        return f"{value:,.0f} MB"
+    return three_digits(value) if measure == "requests" else amount(value, measure)
 
 
 def label(case: str, library: str) -> str:
@@ -135,10 +132,15 @@ def table(values: pd.DataFrame, task: str) -> str:
         of_first: dict[str, float] = {}  # medians of the first measure
         for library in filter(set(of_case["library"]).__contains__, TASKS[task].libraries):
             by_measure = of_case[of_case["library"] == library].groupby("measure")["value"]
-            first, *others = (cell(by_measure.get_group(name), name) for name in measures)
-            of_first[library] = by_measure.get_group(next(iter(measures))).median()
+            middle, least, most = (
+                {name: cell(value, name) for name, value in each.items()}
+                for each in (by_measure.median(), by_measure.min(), by_measure.max())
+            )
+            name, *others = measures
+            of_first[library] = by_measure.get_group(name).median()
             ratio = three_digits(of_first[library] / next(iter(of_first.values())))
-            rows.append([label(case, library), first, ratio, *others])
+            first = f"{middle[name]} ({least[name]} to {most[name]})"
+            rows.append([label(case, library), first, ratio, *map(middle.get, others)])
     first, *others = measures.values()
     return markdown(pd.DataFrame(rows, columns=["", first, "ratio", *others]))
 
@@ -172,8 +174,8 @@ def tables(results: dict[str, Any]) -> str:
     parts = [
         "<!-- Written by python benchmarks/serving. -->",
         f"Measured on: {machine}; {versions}.{short}",
-        f"Medians over repetitions ({n_repetitions}), and in parentheses the least and the most. "
-        "The ratio is of the first column: to fashioncnn, or to the engine in the row above.",
+        f"Medians over repetitions ({n_repetitions}); in the first column also the least and the "
+        "most. The ratio is of that column: to fashioncnn, or to the engine in the row above.",
     ]
     for name in filter(set(values["task"]).__contains__, TASKS):
         parts += [f"## {TASKS[name].title}", table(values, name)]
