@@ -98,9 +98,12 @@ def large_images(n_images: int) -> np.ndarray:
 
 
 def rise_in_prediction(pickled: bytes, n_images: int, dtype: str) -> float:
-    """Predict large images, in a process that had no fit, whose memory they could take."""
+    """Predict large images, in a process that had no fit, whose memory they could take.
+
+    Two have been predicted before, so TensorFlow, which predicts them, has its copy of the network.
+    """
     clf, X = pickle.loads(pickled), large_images(n_images).astype(dtype)
-    clf.predict(X[:1])
+    clf.predict(X[:2])
     return rise_in_megabytes(lambda: clf.predict(X))
 
 

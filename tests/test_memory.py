@@ -72,7 +72,8 @@ def test_python_copies_no_more_than_a_few_images(monkeypatch, most):
 
 def n_living():
     """Count the tensors and variables that are alive."""
-    gc.collect()  # a Keras model refers to itself
+    for _ in range(3):  # a Keras model refers to itself, and what it frees may, too
+        gc.collect()
     kinds = {type(tf.constant(0)), type(tf.Variable(0))}
     return sum(type(each) in kinds for each in gc.get_objects())
 
@@ -93,5 +94,5 @@ def test_a_dead_estimator_frees_its_weights(images, small):
     other = small(epochs=1).fit(*images)
     dead += used(other)
     del other
-    assert n_living() == before
+    assert n_living() <= before  # fewer, where what other tests have left dies meanwhile
     assert [reference() for reference in dead] == [None] * len(dead)

@@ -22,8 +22,8 @@ from fashioncnn._network.scaling import Scaling, scaling_arrays
 
 # NumPy computes in one thread, and starts at once. TensorFlow computes in all, but a call costs it
 # time, and it pads few images to a batch of 24. Measured with two cores: NumPy is faster up to 10
-# images of networks of 10**4 to 10**7 multiplications, up to 6 of those of 3 * 10**7, and TensorFlow
-# mostly for any number of those of 5 * 10**7 and more.
+# images of networks of 10**4 to 10**7 multiplications, up to 6 of those of 3 * 10**7, and mostly
+# for none of those of 5 * 10**7 and more.
 _MOST_IMAGES = 8
 _MOST_MULTIPLICATIONS = 2**27  # in a call
 
