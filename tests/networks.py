@@ -72,6 +72,8 @@ CONFIGURATIONS = {
     "default": {},
     "article": {"conv_stacks": ((32, 64),), "image_shape": (28, 28, 1), "dense_units": (128,)},
     "same": {"padding": "same", "kernel_size": ((5, 3), (2, 2)), "pool_size": ((2, 1), (1, 3))},
+    "tiles": {"conv_stacks": ((16, 17), 18), "padding": "same"},
+    "tiles, normalized": {"conv_stacks": ((16, 17),), "batch_normalization": True},
     "unpooled": {"pool_size": 1, "activation": "gelu"},
     "global average": {"global_pooling": "avg", "dense_units": ()},
     "global maximum": {"global_pooling": "max", "dense_units": (4, 5)},

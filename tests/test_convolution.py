@@ -77,14 +77,15 @@ def test_tiles_are_for_square_kernels_of_many_channels(shape, has_tiles):
     assert (prepared_kernel(np.ones(shape, np.float32)).ndim == 3) == has_tiles
 
 
-def test_tiles_round_no_worse_than_windows(monkeypatch):
+@pytest.mark.parametrize(("channels", "filters"), [(32, 64), (128, 128)])
+def test_tiles_round_about_as_windows(channels, filters, monkeypatch):
     random = np.random.default_rng(0)
-    layer = layer_of((26, 26, 32), 64)
-    kernel = random.normal(0, 0.05, size=(3, 3, 32, 64)).astype(np.float32)
-    values = random.random((26, 26, 32), np.float32)
+    layer = layer_of((26, 26, channels), filters)
+    kernel = random.normal(0, 0.05, size=(3, 3, channels, filters)).astype(np.float32)
+    values = np.maximum(random.normal(-1, 1, (26, 26, channels)), 0).astype(np.float32)
     exact = by_definition(layer, kernel, values)
     errors = []
     for least in (1, 1000):
         monkeypatch.setattr(convolution, "_LEAST_CHANNELS", least)
         errors.append(np.abs(convolve(layer, prepared_kernel(kernel), values) - exact).max())
-    assert errors[0] < 1.5 * errors[1]
+    assert errors[0] < 3 * errors[1]

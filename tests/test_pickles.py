@@ -21,6 +21,7 @@ from sklearn.exceptions import NotFittedError
 import fashioncnn
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._network.description import describe, network_from, plain
+from fashioncnn._network.pickled_state import _FITTED
 
 TRUSTED = "fashioncnn.classifier.FashionCNNClassifier"
 
@@ -410,6 +411,13 @@ DAMAGED = {
         (np.zeros(9, np.float32),), N, "slots", "dense1/bias"
     ),
     "what is fitted should be a dict": with_value(None, N),
+    "the activation 'swishy' is not known": with_value("swishy", N, "architecture", "activation"),
+    "one value for each of 1 channels": with_value((1.0, 1.0), N, "scaling", "scale"),
+    "of another kind than it should": with_value(5, N, "architecture", "conv_stacks"),
+    "another kind than it should: 'int'": with_value(5, N, "architecture", "dense_units"),
+    "Value after * must be an iterable": with_value(5, N, "slots", "dense1/bias"),
+    "'checkpoint.history' has no list": with_value({"loss": 1}, N, "checkpoint", "history"),
+    "another kind than it should: 'loss'": with_value({}, N, "checkpoint", "history"),
 }
 
 
@@ -429,6 +437,12 @@ def test_what_can_not_be_loaded_says_why(learnt, reason):
     del state["_fashioncnn_version"]
     with pytest.raises(ValueError, match="saved by fashioncnn of an unknown version, and this is"):
         load(state)
+
+
+def test_every_attribute_of_a_fit_is_made_plain(learnt):
+    clf = learnt("warm")
+    of_fit = vars(clf).keys() - clf.get_params().keys() - {"_network", "callbacks_"}
+    assert of_fit | {"feature_names_in_"} == set(_FITTED)
 
 
 def test_a_private_class_in_a_pickle_is_refused(learnt):

@@ -51,7 +51,6 @@ from fashioncnn._network.architecture import (
 from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
 from fashioncnn._network.data import ImageShape
 from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
-from fashioncnn._network.numpy_forward import most_images
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.pickled_state import read_state, without_callbacks, write_state
 from fashioncnn._network.pixel_range import warn_of_other_range
@@ -740,7 +739,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     def _predict_logits(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         # What else has happened in this process has no say, unless it was forked from one where
         # TensorFlow ran: equal calls give equal bits.
-        if len(pixels) <= most_images(self._network.architecture) or has_lost_tensorflow():
+        most = numpy_forward.most_images(self._network.architecture)
+        if len(pixels) <= most or has_lost_tensorflow():
             logits = numpy_forward.predict_logits(self._network, pixels)
         else:
             start_tensorflow()
@@ -769,11 +769,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Take over what `__getstate__` has returned; that of another version warns."""
-        name, parameters = type(self).__name__, _default_parameters()
-        super().__setstate__(read_state(state, __version__, name, parameters))
+        name = type(self).__name__
+        super().__setstate__(read_state(state, __version__, name, _default_parameters))
 
     def __copy__(self) -> Self:
-        """Return a classifier that shares what is fitted, which never changes."""
+        """Return a classifier that shares what is fitted, without the way through a pickle."""
         copied = type(self).__new__(type(self))
         copied.__dict__ = without_callbacks(vars(self))
         return copied

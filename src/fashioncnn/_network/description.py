@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fashioncnn._network.activations import ACTIVATIONS
 from fashioncnn._network.architecture import Architecture
 from fashioncnn._network.checkpoint import Checkpoint
 from fashioncnn._network.fitted import Compilation, FittedNetwork
@@ -64,13 +65,23 @@ def network_from(description: Description) -> FittedNetwork:
     Raises
     ------
     ValueError
-        If a field is missing or unknown, or an array has another shape than the architecture says.
+        If a field is missing or unknown or of another kind, or an array has another shape than the
+        architecture says.
     """
-    parts = plain(description)
+    try:
+        network = _read(plain(description))
+        _check_values(network)
+        _check_arrays(network)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"a field has a value of another kind than it should: {error}") from error
+    return network
+
+
+def _read(parts: Description) -> FittedNetwork:
     _check_fields(parts, {*_SMALL, *_ARRAYS})
     arrays = {"weights": parts["weights"], "slots": _with_tuples(parts["slots"])}
     pixel_range = _record(PixelRange, parts["pixel_range"], "pixel_range")
-    network = FittedNetwork(
+    return FittedNetwork(
         _record(Architecture, _with_tuples(parts["architecture"]), "architecture"),
         _record_or_none(Scaling, _with_tuples(parts["scaling"]), "scaling"),
         _record(Compilation, parts["compilation"], "compilation"),
@@ -79,8 +90,6 @@ def network_from(description: Description) -> FittedNetwork:
         ),
         _record(Checkpoint, parts["checkpoint"], "checkpoint", arrays),
     )
-    _check_arrays(network)
-    return network
 
 
 def plain(value: Any) -> Any:
@@ -139,6 +148,18 @@ def _check_fields(
     for names, what in ((missing, "missing"), (unknown, "not known")):
         if names:
             raise ValueError(f"the field {prefix + names[0]!r} is {what}")
+
+
+def _check_values(network: FittedNetwork) -> None:
+    """Check what would be found out by the first prediction, or the next training, only."""
+    activation, scaling = network.architecture.activation, network.scaling
+    n_channels = network.architecture.image_shape[-1]
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"the activation {activation!r} is not known")
+    if scaling is not None and {len(scaling.scale), len(scaling.offset)} != {n_channels}:
+        raise ValueError(f"the scaling should have one value for each of {n_channels} channels")
+    if not isinstance(network.checkpoint.history["loss"], list):
+        raise ValueError("the field 'checkpoint.history' has no list of losses")
 
 
 def _check_arrays(network: FittedNetwork) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The state of a classifier in a pickle: parameters, what is fitted, and the version."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fashioncnn._messages import warn_user
@@ -34,7 +34,10 @@ def write_state(attributes: Mapping[str, Any], version: str) -> dict[str, Any]:
 
 
 def read_state(
-    state: Mapping[str, Any], version: str, class_name: str, parameters: Mapping[str, Any]
+    state: Mapping[str, Any],
+    version: str,
+    class_name: str,
+    default_parameters: Callable[[], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the attributes of a classifier by its state.
 
@@ -47,8 +50,8 @@ def read_state(
         The version that reads it.
     class_name : str
         What messages call the classifier.
-    parameters : dict
-        What parameters are that another version did not have.
+    default_parameters : callable
+        Returns what parameters are that another version did not have.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def read_state(
         f"This {class_name} may predict and train otherwise than where it was saved. "
         f"{_advice(origin, version)}"
     )
-    return {**parameters, **attributes}
+    return {**default_parameters(), **attributes}
 
 
 def _with_plain_attributes(state: Mapping[str, Any]) -> dict[str, Any]:

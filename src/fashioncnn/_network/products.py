@@ -29,18 +29,27 @@ def multiply(rows: np.ndarray, kernels: np.ndarray, out: np.ndarray) -> None:
     for columns in _parts(n_columns, _MAX_COLUMNS):
         for terms in _parts(n_terms, _MAX_TERMS):
             block = kernels[..., np.newaxis, terms, columns]
-            most = _MAX_PRODUCT if block.shape[-1] > 1 else _MAX_VECTOR_PRODUCT
-            size = max(_ROWS, most // math.prod(block.shape[-2:]) // _ROWS * _ROWS)
-            whole = n_rows - n_rows % size
-            for part in (slice(whole), slice(whole, n_rows)):
-                if part.stop and part.start != part.stop:
-                    # NumPy hands a stack of matrices to BLAS one by one.
-                    stack = _stacked(rows[..., part, terms], size)
-                    results = _stacked(out[..., part, columns], size)
-                    if terms.start:
-                        results += stack @ block
-                    else:
-                        np.matmul(stack, block, out=results)
+            is_first = terms.start == 0
+            _multiply_by_block(rows[..., terms], block, out[..., columns], is_first)
+
+
+def _multiply_by_block(
+    rows: np.ndarray, block: np.ndarray, out: np.ndarray, is_first: bool
+) -> None:
+    """Write the products of rows and a block, or add them to what is there."""
+    most = _MAX_PRODUCT if block.shape[-1] > 1 else _MAX_VECTOR_PRODUCT
+    size = max(_ROWS, most // math.prod(block.shape[-2:]) // _ROWS * _ROWS)
+    n_rows = rows.shape[-2]
+    whole = n_rows - n_rows % size
+    for part in (slice(0, whole), slice(whole, n_rows)):
+        if part.start == part.stop:
+            continue
+        # NumPy hands a stack of matrices to BLAS one by one.
+        stack, results = _stacked(rows[..., part, :], size), _stacked(out[..., part, :], size)
+        if is_first:
+            np.matmul(stack, block, out=results)
+        else:
+            results += stack @ block
 
 
 def _stacked(matrices: np.ndarray, most: int) -> np.ndarray:
