@@ -3,7 +3,7 @@
 
 OpenBLAS, which comes with NumPy, divides a large product among its threads, and these wait for one
 another without letting others compute. With a second process on the same cores, as in a server of
-several workers, a product that takes 0.1 ms then takes 10. So products are computed in blocks for
+several workers, products took 7 to 50 times as long. So products are computed in blocks for
 which OpenBLAS starts no threads: below the limits of its files interface/gemm.c and gemv.c. It
 costs a sixth of the time of one thread, and the bits don't depend on the number of threads.
 """
