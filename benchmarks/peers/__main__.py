@@ -11,10 +11,8 @@ end. Copy the file to ``benchmarks/results`` to publish it, and redraw all by ``
 """
 
 import argparse
-import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from libraries import LIBRARIES
 from machine import CHECKOUT, write
 from measure import begin, measure
 from report import list_values, summarize, tables
+from runs import in_turn, installed, read_options, write_tables
 from tasks import TASKS
 
 RESULTS = CHECKOUT / "benchmarks" / "results" / "peers.json"
@@ -35,10 +34,9 @@ def repeat(args: argparse.Namespace, libraries: list[str], repetition: int) -> l
     workers = {name: ProcessPoolExecutor(1, spawn, begin, (name,)) for name in libraries}
     records = []
     for name in filter(args.tasks.__contains__, TASKS):
-        present = [library for library in TASKS[name].libraries if library in libraries]
-        first = repetition % max(1, len(present))
+        present = in_turn(TASKS[name].libraries, libraries, repetition)
         for case in TASKS[name].short_cases() if args.short else TASKS[name].cases:
-            for library in present[first:] + present[:first]:
+            for library in present:
                 results = workers[library].submit(measure, name, case).result()
                 record = {"task": name, "arguments": case, "library": library}
                 records.append({**record, "repetition": repetition, "results": results})
@@ -50,8 +48,7 @@ def repeat(args: argparse.Namespace, libraries: list[str], repetition: int) -> l
 
 def run(args: argparse.Namespace) -> Path:
     """Measure, writing the results after each repetition, and return where they are."""
-    libraries = [name for name in args.libraries if all(map(find_spec, LIBRARIES[name].needs))]
-    print("Left out, for it is not installed:", set(args.libraries).difference(libraries) or "none")
+    libraries = installed(args.libraries, LIBRARIES)
     records = []
     for repetition in range(1 if args.short else args.repetitions):
         records += repeat(args, libraries, repetition)
@@ -61,10 +58,7 @@ def run(args: argparse.Namespace) -> Path:
 
 def render(path: Path) -> None:
     """Write the tables and the chart of a file of results, and print the tables."""
-    results = json.loads(path.read_text(encoding="utf-8"))
-    text = tables(results)
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"\n{text}")
+    results = write_tables(path, tables)
     chart = CHART if path.resolve() == RESULTS else path.with_suffix(".svg")
     try:
         draw(summarize(list_values(results)), chart)
@@ -74,15 +68,7 @@ def render(path: Path) -> None:
 
 def main() -> None:
     """Measure and render, or only render."""
-    parser = argparse.ArgumentParser("python benchmarks/peers", description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
-    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=LIBRARIES)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--short", action="store_true", help="little of everything, once")
-    parser.add_argument(
-        "--render", nargs="?", type=Path, const=RESULTS, help="only draw what a file holds"
-    )
-    args = parser.parse_args()
+    args = read_options(__doc__.splitlines()[0], TASKS, LIBRARIES, 5, RESULTS)
     render(args.render or run(args))
 
 

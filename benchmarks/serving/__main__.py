@@ -10,13 +10,11 @@ and the tables beside it at the end. Copy both to ``benchmarks/results`` to publ
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ sys.path.append(str(Path(__file__).parents[1] / "peers"))  # whose parts are use
 
 from machine import CHECKOUT, write
 from measure_serving import few_images, fresh_process, one_image, server, write_models
+from runs import in_turn, installed, read_options, write_tables
 from servables import SERVABLES
 from serving_tables import N_FEW, TASKS, tables
 
@@ -37,8 +36,7 @@ class Measurements:
 
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         self.args, self.folder = args, folder
-        self.names = [n for n in args.libraries if all(map(find_spec, SERVABLES[n].needs))]
-        print("Left out, for it is not installed:", set(args.libraries) - set(self.names) or "none")
+        self.names = installed(args.libraries, SERVABLES)
         self.n_calls = 20 if args.short else 300
         answering = [name for name in self.names if hasattr(SERVABLES[name], "peer")]
         write_models(answering, folder)
@@ -47,9 +45,7 @@ class Measurements:
 
     def in_turn(self, task: str, repetition: int) -> list[str]:
         """List the libraries of a task, another one first in each repetition."""
-        present = [name for name in TASKS[task].libraries if name in self.names]
-        first = repetition % max(1, len(present))
-        return present[first:] + present[:first]
+        return in_turn(TASKS[task].libraries, self.names, repetition)
 
     def one_image(self, repetition: int) -> Iterator[Any]:
         """Measure predictions of one image in this process."""
@@ -93,27 +89,10 @@ def run(args: argparse.Namespace) -> Path:
     return path
 
 
-def render(path: Path) -> None:
-    """Write the tables of a file of results, and print them."""
-    text = tables(json.loads(path.read_text(encoding="utf-8")))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"\n{text}")
-
-
 def main() -> None:
-    """Measure and render, or only render."""
-    parser = argparse.ArgumentParser(
-        "python benchmarks/serving", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
-    parser.add_argument("--libraries", nargs="+", choices=SERVABLES, default=SERVABLES)
-    parser.add_argument("--repetitions", type=int, default=7)
-    parser.add_argument("--short", action="store_true", help="little of everything, once")
-    parser.add_argument(
-        "--render", nargs="?", type=Path, const=RESULTS, help="only write the tables of a file"
-    )
-    args = parser.parse_args()
-    render(args.render or run(args))
+    """Measure and write the tables, or only write them."""
+    args = read_options(__doc__.splitlines()[0], TASKS, SERVABLES, 7, RESULTS)
+    write_tables(args.render or run(args), tables)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
@@ -85,11 +84,6 @@ def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
             "Set early_stopping=False."
         )
     return True
-
-
-def _default_parameters() -> dict[str, Any]:
-    parameters = inspect.signature(FashionCNNClassifier).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 class _Uncloned(list[Any]):
@@ -769,8 +763,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Take over what `__getstate__` has returned; that of another version warns."""
-        name = type(self).__name__
-        super().__setstate__(read_state(state, __version__, name, _default_parameters))
+        name, defaults = type(self).__name__, FashionCNNClassifier().get_params
+        super().__setstate__(read_state(state, __version__, name, defaults))
 
     def __copy__(self) -> Self:
         """Return a classifier that shares what is fitted, without the way through a pickle."""
