@@ -2,8 +2,8 @@
 """The update rules, as one fused operation each, and the Keras optimizers that do the same.
 
 A rule does what the Keras optimizer does with its default settings, on variables that the caller
-owns. ``"sgd"`` has Nesterov momentum 0.9. Weight decay is decoupled with each rule. ``"muon"`` takes
-Muon's step for the kernels of convolutions, where Keras' Muon takes it for those of dense layers.
+owns. ``"sgd"`` has Nesterov momentum 0.9. Weight decay is decoupled with each rule. ``"muon"`` does
+for convolutions what Keras' Muon does for dense layers only.
 """
 
 import math
