@@ -34,6 +34,8 @@ clf = FashionCNNClassifier(
     random_state=np.random.RandomState(0),
 )
 FashionCNNClassifier(epochs=np.int64(3), learning_rate=np.float32(0.1), verbose=True)
+FashionCNNClassifier(precision="auto", test_time_flip=True)
+FashionCNNClassifier(test_time_flip="mean")  # type: ignore[arg-type]
 settings: dict[str, Any] = {"epochs": 3, "optimizer": "adam"}
 FashionCNNClassifier(**settings)
 for seed in np.arange(3):

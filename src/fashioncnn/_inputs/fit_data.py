@@ -125,6 +125,17 @@ def _warn_of_cut_schedule(estimator: BaseEstimator) -> None:
         )
 
 
+def warn_of_unseen_mirror_images(estimator: BaseEstimator, *, trains_on_flips: bool) -> None:
+    """Warn where predictions will see mirror images and training does not."""
+    if estimator.test_time_flip and not trains_on_flips:
+        warn_user(
+            "test_time_flip=True averages predictions over images and their mirror images, but "
+            "augment has no flip. Unless X has mirror images too, training sees none, which may "
+            "cost much accuracy. Use augment='flip' where a mirror image has the same label, else "
+            "test_time_flip=False."
+        )
+
+
 def check_partial_fit_input(
     estimator: BaseEstimator, training: UserData, classes: Any, previous: PreviousFit | None
 ) -> TrainingData:
