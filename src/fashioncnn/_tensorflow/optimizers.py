@@ -91,15 +91,15 @@ def _apply_muon(
 
 
 def _orthogonalize(matrix: Tensor) -> Tensor:
-    """Bring the singular values near 1, by matrix products only."""
+    """Bring the singular values near 1, by products with a square matrix of the shorter side."""
     is_tall = matrix.shape[0] > matrix.shape[1]
-    values = tf.transpose(matrix) if is_tall else matrix  # the products are those of the short side
-    values /= tf.norm(values) + _EPSILON
+    values = matrix / (tf.norm(matrix) + _EPSILON)
     for _ in range(_MUON_ITERATIONS):
-        square = tf.matmul(values, values, transpose_b=True)
+        square = tf.matmul(values, values, transpose_a=is_tall, transpose_b=not is_tall)
         factor = -4.7750 * square + 2.0315 * tf.matmul(square, square)
-        values = 3.4445 * values + tf.matmul(factor, values)
-    return tf.transpose(values) if is_tall else values
+        product = tf.matmul(values, factor) if is_tall else tf.matmul(factor, values)
+        values = 3.4445 * values + product
+    return values
 
 
 def _apply_rmsprop(
