@@ -27,8 +27,12 @@ class Data(NamedTuple):
     y_test: np.ndarray
 
     def first(self, n_images: int | None) -> "Data":
-        """Take a few images to train on, to try a comparison."""
-        return self._replace(X=self.X[:n_images], y=self.y[:n_images])
+        """Take few images to train on, of each class at least one, to try a comparison."""
+        if n_images is None:
+            return self
+        one_of_each = np.unique(self.y, return_index=True)[1]
+        rows = np.union1d(np.arange(min(n_images, len(self.y))), one_of_each)
+        return self._replace(X=self.X[rows], y=self.y[rows])
 
 
 class DataSet(NamedTuple):

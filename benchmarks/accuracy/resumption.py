@@ -17,6 +17,17 @@ from fashioncnn._network.checkpoint import ResumableState
 SECONDS_BETWEEN_WRITES = 10.0
 
 
+def code_digest() -> str:
+    """Return a short name for the code of the library."""
+    digest: Any = hashlib.sha256()
+    for source in sorted(Path(fashioncnn.__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+CODE = code_digest()  # which this process runs, whatever is changed later
+
+
 class Interrupted(NamedTuple):
     """What is on disk of a fit: where it stands, by which code, and what it has taken."""
 
@@ -74,7 +85,7 @@ def resumable(path: Path | None) -> Iterator[Clock]:
 def replace(path: Path, state: ResumableState, clock: Clock) -> None:
     """Write a state in place of the one before, so that the file is always a whole one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    interrupted = Interrupted(state, code_digest(), clock.seconds, clock.n_parts)
+    interrupted = Interrupted(state, CODE, clock.seconds, clock.n_parts)
     part = path.with_suffix(f".{os.getpid()}")
     part.write_bytes(pickle.dumps(tuple(interrupted)))
     part.replace(path)
@@ -85,13 +96,4 @@ def read(path: Path) -> Interrupted | None:
     if not path.exists():
         return None
     interrupted = Interrupted(*pickle.loads(path.read_bytes()))
-    return interrupted if interrupted.code == code_digest() else None
-
-
-def code_digest() -> str:
-    """Return a short name for the code of the library."""
-    folder = Path(fashioncnn.__file__).parent
-    digest: Any = hashlib.sha256()
-    for source in sorted(folder.rglob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+    return interrupted if interrupted.code == CODE else None

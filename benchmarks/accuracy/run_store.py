@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import machine
-from fitting import Figures, Run, begin, fit_and_test
+from fitting import Run, begin, fit_and_test
 from variants import Variant, digest
 
 Record = dict[str, Any]
-IDENTITY = ("variant", "data", "seed", "settings")
+IDENTITY = ("variant", "data", "n_images", "seed", "settings")
 
 
 class Conditions(NamedTuple):
@@ -26,40 +26,56 @@ class Conditions(NamedTuple):
     alone: bool = False  # on the machine
     fresh: bool = False  # each run in a process of its own
     resumes: bool = True  # within a fit, too
+    notes: tuple[tuple[str, Any], ...] = ()  # names and values that each run gets, too
 
 
-def identity(run: Run) -> Record:
+def identity(run: Run, n_images: int | None) -> Record:
     """Return what tells a run from others; settings by their digest."""
-    values = (run.variant.label, run.data, run.seed, digest(run.variant.settings))
+    settings = digest(run.variant.settings)
+    values = (run.variant.label, run.data, n_images, run.seed, settings)
     return dict(zip(IDENTITY, values, strict=True))
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """Read what has been run, if anything."""
+def read_report(name: str) -> Record:
+    """Read what has been run of a comparison, if anything."""
+    path = machine.CHECKOUT / "build" / f"{name}.json"
     if not path.exists():
         return {"settings": {}, "runs": []}
-    return json.loads(path.read_text(encoding="utf-8"))
+    report: Record = json.loads(path.read_text(encoding="utf-8"))
+    return report
 
 
-def complete(runs: list[Run], conditions: Conditions, **notes: Any) -> dict[str, Any]:
+def state_path(run: Record) -> Path:
+    """Return where a fit writes how far it is, by what tells it from others."""
+    return machine.CHECKOUT / "build" / "fits" / f"{digest(run)}.pickle"
+
+
+def complete(runs: list[Run], conditions: Conditions) -> Record:
     """Run what is not in the file yet, writing it after each run, and return what it holds."""
-    folder = machine.CHECKOUT / "build"
-    report = read_report(folder / f"{conditions.name}.json") | notes
+    report = read_report(conditions.name)
     report["settings"] |= {digest(run.variant.settings): run.variant.settings for run in runs}
     done = [{name: record[name] for name in IDENTITY} for record in report["runs"]]
-    missing = [run for run in runs if identity(run) not in done]
+    identities = [(run, identity(run, conditions.n_images)) for run in runs]
+    missing = [(run, known) for run, known in identities if known not in done]
     print(f"{len(missing)} of {len(runs)} runs are to do.", flush=True)
-    for run, worker in zip(missing, workers(conditions.fresh), strict=False):
-        # The same state serves all comparisons of the same fit.
-        of_fit = {**identity(run), "variant": "", "n_images": conditions.n_images}
-        state = folder / "fits" / f"{digest(of_fit)}.pickle" if conditions.resumes else None
-        figures = worker.submit(fit_and_test, run, conditions.n_images, state).result()
-        circumstances = {"alone": conditions.alone, "commit": commit()}
-        report["runs"].append({**identity(run), **circumstances, **figures})
+    circumstances = {"alone": conditions.alone, "commit": commit(), **dict(conditions.notes)}
+    failed = []
+    for (run, known), worker in zip(missing, workers(conditions.fresh), strict=False):
+        state = state_path(known)
+        arguments = (run, conditions.n_images, state if conditions.resumes else None)
+        try:
+            figures = worker.submit(fit_and_test, *arguments).result()
+        except ValueError as error:  # such as that training diverged
+            failed.append(f"{name_of(known)}: {error}")
+            print(failed[-1], flush=True)
+            continue
+        report["runs"].append({**known, **circumstances, **figures})
         machine.write(f"{conditions.name}.json", report)
-        if state:
-            state.unlink(missing_ok=True)
-        print(describe(report["runs"][-1]), flush=True)
+        state.unlink(missing_ok=True)
+        print(f"{name_of(known)}: {describe(figures)}", flush=True)
+    if failed:
+        verb = "run has failed, and is" if len(failed) == 1 else "runs have failed, and are"
+        print(len(failed), verb, "missing:", "\n".join(failed))
     return report
 
 
@@ -74,17 +90,21 @@ def workers(fresh: bool) -> Iterator[ProcessPoolExecutor]:
             yield worker
 
 
-def describe(record: Figures) -> str:
+def name_of(known: Record) -> str:
+    """Name a run in messages."""
+    return f"{known['variant']}, {known['data']}, seed {known['seed']}"
+
+
+def describe(figures: Record) -> str:
     """Write the result of a run in a line."""
-    accuracy, seconds = 100 * record["accuracy"], record["seconds"]
-    where = f"{record['variant']}, {record['data']}, seed {record['seed']}"
-    return f"{where}: {accuracy:.2f} %, log loss {record['log_loss']:.4f}, {seconds:.1f} s"
+    accuracy, loss, seconds = (figures[name] for name in ("accuracy", "log_loss", "seconds"))
+    return f"{100 * accuracy:.2f} %, log loss {loss:.4f}, {seconds:.1f} s"
 
 
-def commit(*paths: str) -> str:
-    """Return the last commit, of some files or of all, with "+" if they have changed since."""
-    hash_ = _git("log", "-1", "--format=%H", "--", *paths)
-    return hash_ + "+" * bool(_git("status", "--porcelain", "--", *(paths or ["src"])))
+def commit(path: str = "src") -> str:
+    """Return the last commit of a file or folder, with "+" if it has changed since."""
+    hash_ = _git("log", "-1", "--format=%H", "--", path)
+    return hash_ + "+" * bool(_git("status", "--porcelain", "--", path))
 
 
 def _git(*arguments: str) -> str:
