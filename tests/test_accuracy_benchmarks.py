@@ -82,59 +82,61 @@ def test_tries_on_few_images_have_a_file_of_their_own(options):
     assert options("recipes", "article", "--images", "300").name == "recipes-300"
 
 
-def test_a_run_that_fails_does_not_end_a_search(load, tmp_path, monkeypatch, capsys):
-    store, variants = load("run_store"), load("variants")
+@pytest.fixture
+def complete(load, tmp_path, monkeypatch):
+    """Give a function that completes runs by a function of theirs, in this process."""
+    store, parse = load("run_store"), load("variants").parse_variant
     monkeypatch.setattr(load("machine"), "CHECKOUT", tmp_path)
+    monkeypatch.setattr(store, "commit", lambda: "some")  # a copy of the checkout has none
 
-    class Worker:
-        def submit(self, function, run, n_images, state):
-            self.run = run
-            return self
+    def run_all(result, *texts, n_images=None):
+        class Worker:
+            def submit(self, function, *arguments):
+                self.arguments = arguments
+                return self
 
-        def result(self):
-            if self.run.seed == 0:
-                raise ValueError("Training diverged")
-            return {"accuracy": 0.9, "log_loss": 0.3, "seconds": 1.0}
+            def result(self):
+                result(*self.arguments[:2])
+                return {"accuracy": 0.9, "log_loss": 0.3, "seconds": 1.0}
 
-    monkeypatch.setattr(store, "workers", lambda fresh: iter(Worker, None))
-    runs = store.all_runs([variants.parse_variant("article")], "test", 2)
-    report = store.complete(runs, store.Conditions("some"))
+        monkeypatch.setattr(store, "workers", lambda fresh: iter(Worker, None))
+        runs = store.all_runs(list(map(parse, texts)), "test", 2)
+        return store.complete(runs, store.Conditions("some", n_images))
+
+    return run_all
+
+
+def test_a_run_that_fails_does_not_end_a_search(complete, capsys):
+    def fail(run, n_images):
+        if run.seed == 0:
+            raise ValueError("Training diverged")
+
+    report = complete(fail, "article")
     assert [run["seed"] for run in report["runs"]] == [1]
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "1 run has failed, and is missing: article, test, seed 0: Training diverged"
 
 
-def test_finished_runs_are_not_run_again(load, tmp_path, monkeypatch):
-    store, variants = load("run_store"), load("variants")
-    monkeypatch.setattr(load("machine"), "CHECKOUT", tmp_path)
-    started = []
+def test_finished_runs_are_not_run_again(complete, tmp_path):
+    def started(*texts, n_images=None):
+        labels = []
 
-    class Worker:
-        def submit(self, function, run, n_images, state):
-            started.append((run.variant.label, run.seed, n_images))
-            return self
+        def note(run, n_images):
+            labels.append((run.variant.label, run.seed, n_images))
 
-        def result(self):
-            return {"accuracy": 0.9, "log_loss": 0.3, "seconds": 1.0}
+        report = complete(note, *texts, n_images=n_images)
+        text = (tmp_path / "build" / "some.json").read_text(encoding="utf-8")
+        assert json.loads(text).items() >= report.items()
+        return labels, [report["settings"][run["settings"]]["epochs"] for run in report["runs"]]
 
-    monkeypatch.setattr(store, "workers", lambda fresh: iter(Worker, None))
-
-    def complete(*texts, n_images=None):
-        started.clear()
-        runs = store.all_runs([variants.parse_variant(text) for text in texts], "test", 2)
-        return store.complete(runs, store.Conditions("some", n_images))
-
-    complete("a: article")
-    assert started == [("a", 0, None), ("a", 1, None)]
-    complete("a: article", "b: article epochs=3")
-    assert started == [("b", 0, None), ("b", 1, None)]
-    complete("a: article epochs=5")  # the label alone does not tell a run
-    assert started == [("a", 0, None), ("a", 1, None)]
-    report = complete("a: article", n_images=100)
-    assert started == [("a", 0, 100), ("a", 1, 100)]
-    assert report == json.loads((tmp_path / "build" / "some.json").read_text(encoding="utf-8"))
-    epochs = [report["settings"][run["settings"]]["epochs"] for run in report["runs"]]
-    assert epochs == [12, 12, 3, 3, 5, 5, 12, 12]
+    assert started("a: article") == ([("a", 0, None), ("a", 1, None)], [12, 12])
+    labels, epochs = started("a: article", "b: article epochs=3")
+    assert (labels, epochs) == ([("b", 0, None), ("b", 1, None)], [12, 12, 3, 3])
+    labels, _ = started("a: article epochs=5")  # the label alone does not tell a run
+    assert labels == [("a", 0, None), ("a", 1, None)]
+    labels, _ = started("a: article", n_images=100)
+    assert labels == [("a", 0, 100), ("a", 1, 100)]
+    assert started("a: article", "b: article epochs=3")[0] == []
 
 
 class CutOffError(Exception):

@@ -75,7 +75,8 @@ def list_runs(recipe: Variant, names: list[str], seeds: int | None) -> list[Run]
 def table(report: Report) -> str:
     """Write a row for each data set and variant, and the means over all sets."""
     runs = pd.DataFrame(report["runs"])
-    rows, means = [], {}
+    rows = []
+    means: dict[str, list[float]] = {}
     for (name, label, _), group in runs.groupby(["data", "variant", "settings"], sort=False):
         here = runs[(runs["data"] == name) & (runs["variant"] == DEFAULT)].set_index("seed")
         to_default = difference(group.set_index("seed")["accuracy"], here["accuracy"])

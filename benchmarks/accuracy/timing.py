@@ -5,6 +5,7 @@ import pandas as pd
 from accuracy_tables import Report, groups, percent
 from fitting import Run
 from report import amount, markdown, three_digits
+from runs import in_turn
 from variants import KERAS, Variant
 
 ARTICLE = Variant("plain Keras, the article's code", KERAS, {"epochs": 12})
@@ -13,11 +14,8 @@ ARTICLE = Variant("plain Keras, the article's code", KERAS, {"epochs": 12})
 def list_runs(variants: list[Variant], rounds: int) -> list[Run]:
     """List the runs by rounds; another variant is the first in each."""
     names = [ARTICLE, *variants]
-    runs = []
-    for number in range(rounds):
-        first = number % len(names)
-        runs += [Run(variant, "test", number) for variant in names[first:] + names[:first]]
-    return runs
+    turns = [in_turn(names, names, number) for number in range(rounds)]
+    return [Run(variant, "test", number) for number, turn in enumerate(turns) for variant in turn]
 
 
 def table(report: Report) -> str:
