@@ -1,30 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The benchmarks of accuracy: what they run, what they run once only, and how they judge."""
 
-import importlib
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """Give a function that imports a module of the comparisons by its name."""
-    before = set(sys.modules)
-    for folder in ("peers", "accuracy"):
-        monkeypatch.syspath_prepend(BENCHMARKS / folder)
-    yield importlib.import_module
-    own = {path.stem for path in BENCHMARKS.rglob("*.py")}
-    for name in set(sys.modules) - before:
-        if name in own:
-            del sys.modules[name]
 
 
 @pytest.fixture
@@ -279,6 +262,17 @@ def test_the_curve_is_drawn_of_fits_and_of_epochs_of_keras(load, tmp_path):
     assert f"| {keras} | 1 | 2 | 10.0 | 80.00 % |" in curve.table(report)
     curve.draw(report, tmp_path / "curve.svg")
     assert (tmp_path / "curve.svg").stat().st_size > 1000
+
+
+def test_settings_are_committed_before_the_test_set_is_used(load, options, monkeypatch):
+    comparisons = load("comparisons")
+    monkeypatch.setattr(comparisons, "commit", lambda path: "abc+")
+    with pytest.raises(SystemExit, match=r"recipes\.py has changes"):
+        comparisons.frozen(options("recipes", "article"))
+    assert not comparisons.frozen(options("recipes", "article", "--images", "300")).alone
+    monkeypatch.setattr(comparisons, "commit", lambda path: "abc")
+    conditions = comparisons.frozen(options("time", "article", "--alone"))
+    assert conditions == ("time", None, True, True, True, (("settings_commit", "abc"),))
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The benchmarks: their arithmetic, what they make of results, and that they all start."""
 
-import importlib
 import json
 import os
 import runpy
@@ -20,25 +19,6 @@ SERVING = BENCHMARKS / "serving"
 ACCURACY = BENCHMARKS / "accuracy"
 RESULTS = BENCHMARKS / "results"
 SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS, SERVING, ACCURACY]
-
-
-@pytest.fixture
-def new_modules():
-    """Forget afterwards what has been imported of the benchmarks."""
-    before = set(sys.modules)
-    yield
-    own = {"peers", "serving", "accuracy", *(path.stem for path in BENCHMARKS.rglob("*.py"))}
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in own:
-            del sys.modules[name]
-
-
-@pytest.fixture
-def load(monkeypatch, new_modules):
-    """Give a function that imports a module of a comparison by its name."""
-    for folder in (PEERS, SERVING, ACCURACY):
-        monkeypatch.syspath_prepend(folder)
-    return importlib.import_module
 
 
 def results():
