@@ -41,7 +41,10 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.set_defaults(name=None, images=None)
     comparison = COMPARISONS[name]
     if comparison.seeds:
-        parser.add_argument("--seeds", type=positive, default=comparison.seeds, help="how many")
+        word = "--rounds" if name == "time" else "--seeds"
+        parser.add_argument(
+            word, dest="seeds", type=positive, default=comparison.seeds, help="how many"
+        )
     if comparison.is_pair:
         parser.add_argument("--epochs", type=positive, nargs="+", default=[12])
         return
