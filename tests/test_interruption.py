@@ -65,7 +65,7 @@ VARIANTS = {
     "early stopping": {"epochs": 4, "early_stopping": True, "n_iter_no_change": 1, "tol": 0.2},
     "warm start": {"epochs": 2, "warm_start": True},
     "callbacks": {"epochs": 2, "callbacks": [LambdaCallback(on_batch_end=lambda *_, logs: None)]},
-    "partial fit": {},
+    "partial fit": {"augment": "flip_shift"},
 }
 # A kind of fit, and which of its steps: every third one of a kind, and if slow every one of all.
 STEPS = [

@@ -74,7 +74,8 @@ def test_names_of_the_moments_of_keras_optimizers(name):
     slots = keras_slots(optimizer, rule, layer.trainable_variables)
     gradients = [tf.fill(weight.shape, 3.0) for weight in layer.trainable_variables]
     optimizer.apply(gradients)
-    first = {"adam": [0.3, 0.009], "rmsprop": [0.9, 0], "sgd": [-0.3]}[rule.name]
+    adam = [0.3, 0.009]
+    first = {"adam": adam, "muon": adam, "rmsprop": [0.9, 0], "sgd": [-0.3]}[rule.name]
     for values in slots:
         np.testing.assert_allclose([slot.numpy().mean() for slot in values], first, rtol=1e-5)
 

@@ -240,6 +240,7 @@ def parameters():
             "learning_rate_schedule": st.sampled_from(["cosine", "one_cycle"]),
             "weight_decay": st.sampled_from([0.01, 10.0]),
             "batch_size": st.sampled_from([1, 3, 10**30]),
+            "augment": st.sampled_from(["flip_shift", {"shift": 10**30, "erase": 1.0}]),
             "early_stopping": st.just(True),
             "validation_fraction": st.sampled_from([1e-9, 0.3, 0.999]),
             "random_state": st.integers(0, 2**32 - 1),
@@ -674,6 +675,7 @@ NO_WEIGHT = {"class_weight": {"no": 0, "so": 0, "yes": 0}}
 BAD_PARAMS = [
     {"epochs": 0},
     {"batch_size": 1.5},
+    {"augment": {"shift": -1}},
     {"conv_stacks": ()},
     {"conv_stacks": (4, 4), "kernel_size": ((3, 3),) * 3},
     {"conv_stacks": (4, 4), "pool_size": ((2, 2),) * 3},

@@ -9,6 +9,7 @@ from keras.callbacks import Callback, LearningRateScheduler
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
+from fashioncnn._inputs.nested import parse_augment
 from fashioncnn._network.checkpoint import new_checkpoint
 from fashioncnn._network.data import LabelledImages, TrainingSplit, ValidationImages
 from fashioncnn._network.fitted import Compilation, Network
@@ -58,6 +59,7 @@ CASES = {
     "schedule": {"learning_rate_schedule": "one_cycle", "optimizer": "sgd", "weight_decay": 0.1},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.05},
     "moments are kept": {"warm_start": True, "optimizer": "rmsprop"},
+    "augmentation": {"augment": {"flip": "alternating", "shift": 1, "erase": 0.5}},
     "callbacks": {"callbacks": [Batches()]},
     "callbacks change and stop": {"callbacks": [StopAndSpoil()]},
     "callbacks restore": {"callbacks": [Restore()], "warm_start": True},
@@ -91,7 +93,8 @@ def new_training(images):
         network = Network(architecture, None, compilation)
         checkpoint = checkpoint or new_checkpoint(architecture, 0)
         callbacks = params["callbacks"] or ()
-        task = TrainingTask(network, checkpoint, split, read_settings(params))
+        settings = read_settings(params, parse_augment(params["augment"]))
+        task = TrainingTask(network, checkpoint, split, settings)
         return Training(task, callbacks)
 
     return make

@@ -34,6 +34,9 @@ clf = FashionCNNClassifier(
     random_state=np.random.RandomState(0),
 )
 FashionCNNClassifier(epochs=np.int64(3), learning_rate=np.float32(0.1), verbose=True)
+FashionCNNClassifier(augment="flip_shift")
+FashionCNNClassifier(augment={"flip": "random", "shift": 2, "erase": np.float32(0.25)})
+FashionCNNClassifier(augment="mirror")  # type: ignore[arg-type]
 settings: dict[str, Any] = {"epochs": 3, "optimizer": "adam"}
 FashionCNNClassifier(**settings)
 for seed in np.arange(3):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Parameters of several parts (stacks, windows, rates, shapes, callbacks), as users write them.
+"""Parameters of several parts, as users write them: stacks, windows, rates, shapes and others.
 
 Each function returns the value written out in full, or raises ValueError. A sequence may be of any
 kind, an array of NumPy too, but not a text.
@@ -7,13 +7,14 @@ kind, an array of NumPy too, but not a text.
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from fashioncnn._network.architecture import Window
+from fashioncnn._network.augmentation import NAMED_AUGMENTATIONS, Augmentation, Flip
 
 
 def parse_conv_stacks(value: Any) -> tuple[tuple[int, ...], ...]:
@@ -49,6 +50,21 @@ def parse_rates(value: Any) -> float | tuple[float, ...]:
     if not len(value):
         raise ValueError("no rates")
     return tuple(_rate(item) for item in value)
+
+
+def parse_augment(value: Any) -> Augmentation | None:
+    """Read the name of an augmentation, or a dict of its parts; one that does nothing is None."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value in NAMED_AUGMENTATIONS:
+        return NAMED_AUGMENTATIONS[value]
+    if not isinstance(value, Mapping) or not value or not value.keys() <= set(Augmentation._fields):
+        raise ValueError("not a name, nor a dict of parts")
+    parts = {**Augmentation()._asdict(), **value}
+    augmentation = Augmentation(
+        _flip(parts["flip"]), _shift(parts["shift"]), _share(parts["erase"])
+    )
+    return augmentation if any(augmentation) else None
 
 
 def parse_image_shape(value: Any) -> tuple[int, int, int]:
@@ -110,6 +126,24 @@ def _pair(value: Any) -> Window:
     if len(pair) != 2:
         raise ValueError("not a pair")
     return pair[0], pair[1]
+
+
+def _flip(value: Any) -> Flip | None:
+    if value is not None and not (isinstance(value, str) and value in get_args(Flip)):
+        raise ValueError("not a way to mirror")
+    return cast(Flip | None, value)
+
+
+def _shift(value: Any) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+        raise ValueError("not an int of at least 0")
+    return int(value)
+
+
+def _share(value: Any) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= as_float32(value) <= 1:
+        raise ValueError("not a share in [0, 1]")
+    return float(value)
 
 
 def _rate(value: Any) -> float:

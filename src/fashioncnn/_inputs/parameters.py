@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What each parameter of the estimator may be, as scikit-learn's table of constraints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fashioncnn._inputs.nested import (
     as_float32,
+    parse_augment,
     parse_callbacks,
     parse_conv_stacks,
     parse_dense_units,
@@ -19,6 +20,7 @@ from fashioncnn._inputs.nested import (
     parse_windows,
 )
 from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
+from fashioncnn._network.augmentation import AugmentationName
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.scaling import ScalingKind
 from fashioncnn._network.schedules import Schedule
@@ -29,6 +31,7 @@ Filters = Sequence[int | Sequence[int]] | NDArray[Any]
 Units = Int | Sequence[Int] | NDArray[Any]
 Sizes = int | Sequence[int] | Sequence[Sequence[int]] | NDArray[Any]
 Rates = Float | Sequence[Float] | NDArray[Any]
+Augment = AugmentationName | Mapping[str, Any]
 Sides = Sequence[int] | NDArray[Any]
 Loss = Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
 Precision = Literal["auto", "bfloat16", "float32"]
@@ -126,6 +129,15 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "weight_decay": [Number(Real, 0, None, closed="left")],
     "epochs": [Number(Integral, 1, None, closed="left")],
     "batch_size": [Number(Integral, 1, None, closed="left")],
+    "augment": [
+        _one_of(AugmentationName),
+        Nested(
+            "a dict with some of the keys 'flip' ('alternating', 'random' or None), 'shift' (an "
+            "int in the range [0, inf)) and 'erase' (a float in the range [0.0, 1.0])",
+            parse_augment,
+        ),
+        None,
+    ],
     "early_stopping": ["boolean"],
     "validation_fraction": [Number(Real, 0, 1, closed="neither"), None],
     "n_iter_no_change": [Number(Integral, 1, None, closed="left")],

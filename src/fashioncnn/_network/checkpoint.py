@@ -19,6 +19,7 @@ class Seeds(NamedTuple):
     initial: np.random.SeedSequence
     order: int
     dropout: int
+    augmentation: int
 
 
 class Checkpoint(NamedTuple):
@@ -79,9 +80,9 @@ class ResumableState(NamedTuple):
 def spawn_seeds(seed: int) -> Seeds:
     """Derive independent seeds from one."""
     split, training = np.random.SeedSequence(seed).spawn(2)
-    initial, order, dropout = training.spawn(3)
-    order_key, dropout_key = (int(child.generate_state(1)[0] >> 1) for child in (order, dropout))
-    return Seeds(int(split.generate_state(1)[0]), initial, order_key, dropout_key)
+    initial, *others = training.spawn(4)
+    keys = (int(child.generate_state(1)[0] >> 1) for child in others)
+    return Seeds(int(split.generate_state(1)[0]), initial, *keys)
 
 
 def new_checkpoint(architecture: Architecture, seed: int) -> Checkpoint:

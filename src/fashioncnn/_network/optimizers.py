@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-OptimizerName = Literal["adam", "adamw", "rmsprop", "sgd"]
+OptimizerName = Literal["adam", "adamw", "muon", "rmsprop", "sgd"]
 
 
 class OptimizerInfo(NamedTuple):
@@ -19,6 +19,7 @@ class OptimizerInfo(NamedTuple):
 OPTIMIZERS: Mapping[str, OptimizerInfo] = {
     "adam": OptimizerInfo("adam", 1e-3),
     "adamw": OptimizerInfo("adam", 1e-3),
+    "muon": OptimizerInfo("muon", 1e-2),
     "rmsprop": OptimizerInfo("rmsprop", 1e-3),
     "sgd": OptimizerInfo("sgd", 1e-2),
 }

@@ -37,9 +37,14 @@ class CompiledSteps:
         self._function = function
         self._handles = variables.handles()
         self._progress = progress
-        self._feed = ImageFeed(task.split.images)
+        augmentation, seed = task.settings.augmentation, task.checkpoint.seeds.augmentation
+        self._feed = ImageFeed(task.split.images, augmentation, seed)
         self._task = task
         self._constants = _constant_inputs(task)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare the images of an epoch, which is counted from 0 since the initial weights."""
+        self._feed.begin_epoch(epoch)
 
     def take(
         self, rows: np.ndarray, steps: np.ndarray, loss: float, n_correct: int

@@ -198,11 +198,13 @@ class Training:
     def _take_steps(self, bar: ProgressBar) -> dict[str, float]:
         """Take the steps of an epoch, as many in a call as fit into a short time; return metrics.
 
-        The order of rows is decided by the number of the epoch since the initial weights.
+        The order of rows is decided by the number of the epoch since the initial weights, and so is
+        what augmentation does.
         """
         before, batches = self.task.checkpoint, self.task.batches
-        random = np.random.default_rng((before.seeds.order, before.n_epochs + self.epoch - 1))
-        order = random.permutation(self.task.split.rows)
+        epoch = before.n_epochs + self.epoch - 1
+        order = np.random.default_rng((before.seeds.order, epoch)).permutation(self.task.split.rows)
+        self._steps.begin_epoch(epoch)
         first_step = (self.epoch - 1) * batches.n_steps
         n_taken, steps_per_call, loss, n_correct = 0, 1, 0.0, 0
         while n_taken < batches.n_steps:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fashioncnn._network.augmentation import Augmentation
 from fashioncnn._network.batches import Batches, divide_into_batches
 from fashioncnn._network.checkpoint import Checkpoint
 from fashioncnn._network.data import TrainingSplit, network_dtype
@@ -38,10 +39,16 @@ class Settings(NamedTuple):
     early_stopping: EarlyStopping | None
     keep_slots: bool  # whether training will go on from the result
     verbose: int
+    augmentation: Augmentation | None = None
 
     def of_partial_fit(self) -> "Settings":
         """Return the same for one pass at a constant rate, from which training will go on."""
-        return self._replace(epochs=1, learning_rate_schedule="constant", keep_slots=True)
+        return self._replace(
+            epochs=1,
+            learning_rate_schedule="constant",
+            keep_slots=True,
+            augmentation=self.augmentation and self.augmentation.of_partial_fit(),
+        )
 
 
 class TrainingTask(NamedTuple):
@@ -74,8 +81,8 @@ class TrainingTask(NamedTuple):
         return self.checkpoint.n_batches + self.batches.counts(steps)
 
 
-def read_settings(params: Mapping[str, Any]) -> Settings:
-    """Read the settings out of the parameters of the estimator."""
+def read_settings(params: Mapping[str, Any], augmentation: Augmentation | None = None) -> Settings:
+    """Read the settings out of the parameters of the estimator, but for the augmentation."""
     optimizer = params["optimizer"]
     stopping = EarlyStopping(int(params["n_iter_no_change"]), float(params["tol"]))
     return Settings(
@@ -90,6 +97,7 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         early_stopping=stopping if params["early_stopping"] else None,
         keep_slots=bool(params["warm_start"]),
         verbose=int(params["verbose"]),
+        augmentation=augmentation,
     )
 
 
