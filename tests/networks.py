@@ -39,9 +39,9 @@ def batch(architecture, n, seed=1):
     return images, np.eye(N_CLASSES, dtype=np.float32)[random.integers(0, N_CLASSES, n)]
 
 
-def stock_logits(architecture, weights, images, scaling=None):
+def stock_logits(architecture, weights, images, scaling=None, **options):
     """Return the logits that Keras' layers compute of images."""
-    model = build_network(architecture, scaling)
+    model = build_network(architecture, scaling, **options)
     set_weights(model, weights)
     return model(images, training=False).numpy()
 

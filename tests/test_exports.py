@@ -22,9 +22,12 @@ def onnx_probabilities(path, X):
     return session.run(None, {"image": pixels})[0]
 
 
-def test_a_model_is_exported_to_onnx_at_once(images, small, tmp_path):
+@pytest.mark.filterwarnings("ignore:test_time_flip=True:UserWarning")
+@pytest.mark.parametrize("test_time_flip", [False, True])
+def test_a_model_is_exported_to_onnx_at_once(images, small, tmp_path, test_time_flip):
     X, y = images
-    clf = small(epochs=1, batch_normalization=True).fit(X, y)
+    params = {"batch_normalization": True, "test_time_flip": test_time_flip}
+    clf = small(epochs=1, **params).fit(X, y)
     clf.model_.export(tmp_path / "model.onnx", format="onnx", verbose=False)
     probabilities = onnx_probabilities(tmp_path / "model.onnx", X)
     np.testing.assert_allclose(probabilities, clf.predict_proba(X), rtol=1e-4, atol=1e-6)
@@ -111,6 +114,7 @@ CONFIGURATIONS = {
         "dense_units": (),
     },
     "max": {"conv_stacks": (4, 4, 4, 4), "global_pooling": "max", "scaling": None},
+    "mirrored": {"conv_stacks": ((4, 6),), "batch_normalization": True, "test_time_flip": True},
 }
 
 

@@ -41,20 +41,29 @@ def global_state(folder):
     }
 
 
+def flip_name():
+    return keras.ops.flip(keras.Input((2, 2)), axis=1)._keras_history.operation.name
+
+
+@pytest.mark.filterwarnings("ignore:test_time_flip=True:UserWarning")
 def test_global_state_is_the_same_before_and_after(images, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(program, "_programs", type(program._programs)())
     X, y = images
     keras.layers.Dense(1)
     number = int(keras.layers.Dense(1).name.removeprefix("dense_"))
+    flip_name()
+    flip = flip_name()
     before = global_state(tmp_path)
-    clf = small(validation_fraction=0.2, batch_normalization=True, verbose=2).fit(X, y)
+    clf = small(validation_fraction=0.2, batch_normalization=True, test_time_flip=True, verbose=2)
+    clf.fit(X, y)
     clf.predict_proba(X)
     clf.score(X, y)
     clf.model_.summary(print_fn=lambda line: None)
     assert global_state(tmp_path) == before
     # Keras counts the layers that a user names nothing: ours do not move the count
     assert keras.layers.Dense(1).name == f"dense_{number + 1}"
+    assert flip_name() == f"flip_{int(flip.removeprefix('flip_')) + 1}"
 
 
 def test_no_seed_draws_one_integer_from_numpy(images, small):
@@ -235,9 +244,11 @@ TOGETHER = {
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*eager.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:test_time_flip=True:UserWarning")
 def test_settings_of_the_user_change_no_bit(images, small, monkeypatch, names):
     X, y = images
-    clf = small(epochs=2, batch_normalization=True, validation_fraction=0.2)
+    params = {"batch_normalization": True, "validation_fraction": 0.2, "test_time_flip": True}
+    clf = small(epochs=2, **params)
     before = clf.fit(X, y).predict_proba(X)
     monkeypatch.setattr(program, "_programs", type(program._programs)())
     monkeypatch.setattr(program, "_idle_variables", type(program._idle_variables)())

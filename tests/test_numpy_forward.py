@@ -393,6 +393,7 @@ def default_network(shape=(28, 28, 1), n_classes=10, **params):
 
 def test_few_images_of_the_default_network_are_for_numpy():
     assert most_images(default_network()) == 8
+    assert most_images(default_network(), test_time_flip=True) == 5  # for twice the arithmetic
 
 
 @pytest.mark.parametrize(
@@ -411,7 +412,10 @@ def test_few_images_of_the_default_network_are_for_numpy():
     ids=["side", "channels", "strip", "filters", "depth", "units", "dense", "kernel", "classes"],
 )
 def test_more_arithmetic_is_for_fewer_images(growing):
-    numbers = [most_images(default_network(**settings)) for settings in growing]
+    networks = [default_network(**settings) for settings in growing]
+    numbers = [most_images(network) for network in networks]
+    mirrored = [most_images(network, test_time_flip=True) for network in networks]
+    assert all(1 <= m <= n for m, n in zip(mirrored, numbers, strict=True))
     assert all(isinstance(number, int) for number in numbers)
     assert numbers == sorted(numbers, reverse=True)
     assert numbers[-1] >= 1

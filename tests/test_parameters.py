@@ -167,6 +167,7 @@ REFUSED = {
     "image_shape": [(28,), (28, 28, 1, 1), (0, 28), 28, "28x28", (28.0, 28), np.array([28.0, 28])],
     "scaling": ["minmax", 1],
     "precision": ["float16", "mixed_bfloat16", None, 32],
+    "test_time_flip": ["yes", None, 2],
     "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
     "warm_start": ["yes", None, 2],
     "random_state": [-1, "seed", 1.5],

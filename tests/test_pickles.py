@@ -69,6 +69,7 @@ CASES = {
     "booleans": ({"early_stopping": True, "n_iter_no_change": 1}, ["?", 0, 0, 1]),
     "dates": ({"optimizer": "rmsprop", "class_weight": "balanced"}, ["M8[D]", 0, 1, 2]),
     "normalised": ({"batch_normalization": True, "optimizer": "sgd", "warm_start": True}, None),
+    "mirrored": ({"test_time_flip": np.True_, "augment": "flip"}, None),
     "warm": ({"warm_start": True, "random_state": np.random.RandomState(5)}, None),
     "NumPy's": (
         {
@@ -240,6 +241,7 @@ def test_fields_of_the_description(learnt):
     """Pickles hold these names. A new field needs a default, so that older ones can be read."""
     description = describe(learnt("warm")._network)
     weights, slots = description.pop("weights"), description.pop("slots")
+    assert description.pop("test_time_flip") is False
     assert set(weights) == set(slots) == set(learnt("warm")._network.architecture.weights)
     assert {name: sorted(part) for name, part in description.items()} == {
         "architecture": [
@@ -416,6 +418,7 @@ DAMAGED = {
     "of another kind than it should": with_value(5, N, "architecture", "conv_stacks"),
     "another kind than it should: 'int'": with_value(5, N, "architecture", "dense_units"),
     "Value after * must be an iterable": with_value(5, N, "slots", "dense1/bias"),
+    "'test_time_flip' is neither True nor False": with_value("no", N, "test_time_flip"),
     "'checkpoint.history' has no list": with_value({"loss": 1}, N, "checkpoint", "history"),
     "another kind than it should: 'loss'": with_value({}, N, "checkpoint", "history"),
 }

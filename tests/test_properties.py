@@ -489,9 +489,10 @@ def test_both_engines_say_the_same_of_any_network(folder, data, architecture, se
     kind = draw(st.sampled_from(["standardize", "unit"]))
     scaling = fit_scaling(kind, pixels, np.arange(len(pixels)), dtype)
     weights = weights_of(architecture, seed)
-    by_numpy = NumpyPredictor(architecture, weights, scaling)
+    flip = {"test_time_flip": draw(st.booleans())}
+    by_numpy = NumpyPredictor(architecture, weights, scaling, **flip)
     logits = by_numpy.logits(pixels)
-    by_tensorflow = Predictor(Program(architecture), weights, scaling)
+    by_tensorflow = Predictor(Program(architecture), weights, scaling, **flip)
     assert_rows_agree(logits, by_tensorflow.logits(pixels))
     layouts = sorted(LAYOUTS.keys() - {"list"})  # what `check_images` gives
     np.testing.assert_array_equal(by_numpy.logits(held(draw, pixels, folder, layouts)), logits)

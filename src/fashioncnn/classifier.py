@@ -201,6 +201,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         prediction. "auto" takes bfloat16 where the hardware computes in it, so that it is faster: a
         processor with AVX512_BF16 or AMX under Linux, or a GPU of compute capability 8.0 or higher,
         and else float32.
+    test_time_flip : bool, default=False
+        Whether predictions, validation in training among them, average the logits of an image and
+        of its mirror image, left to right [11]_. It takes them twice the time, and changes no step
+        of training. It is for networks that were trained on mirror images; it may cost much
+        accuracy where they were not, or where a mirror image means something else, as with digits.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Keras callbacks, for each `fit` and `partial_fit`. They see a compiled Keras model that
         belongs to that call, of raw pixels and of probabilities like `model_`. What they do to its
@@ -249,7 +254,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     model_ : keras.Model
         The network as a compiled Functional model of stock layers, from raw pixels to
         probabilities, for `summary`, `evaluate`, `save` and export. It is a copy: changing it does
-        not change predictions.
+        not change predictions. With `test_time_flip` it averages, too, by `keras.ops.flip` and an
+        Average layer.
 
     See Also
     --------
@@ -276,6 +282,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     .. [9] Z. Zhong et al., "Random erasing data augmentation", arXiv:1708.04896, 2017.
     .. [10] K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
        https://kellerjordan.github.io/posts/muon, 2024.
+    .. [11] K. Simonyan and A. Zisserman, "Very deep convolutional networks for large-scale image
+       recognition", arXiv:1409.1556, 2014, section 3.2, where probabilities are averaged.
 
     Examples
     --------
@@ -330,6 +338,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         image_shape: Sides | None = None,
         scaling: ScalingKind | None = "standardize",
         precision: Precision = "float32",
+        test_time_flip: bool = False,
         callbacks: Any = None,  # a Keras callback or a list of them; Keras has no types
         warm_start: bool = False,
         random_state: Int | np.random.RandomState | None = None,
@@ -362,6 +371,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         self.image_shape = image_shape
         self.scaling = scaling
         self.precision = precision
+        self.test_time_flip = test_time_flip
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.random_state = random_state
@@ -585,7 +595,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         compilation = Compilation(
             settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
         )
-        network = Network(architecture, scaling, compilation)
+        network = Network(
+            architecture, scaling, compilation, test_time_flip=bool(self.test_time_flip)
+        )
         training = Training(TrainingTask(network, checkpoint, split, settings), callbacks)
         try:
             call_in_eager_mode(training.run)
@@ -755,15 +767,18 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     def _predict_logits(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         # What else has happened in this process has no say, unless it was forked from one where
         # TensorFlow ran: equal calls give equal bits.
-        most = numpy_forward.most_images(self._network.architecture)
+        network = self._network
+        most = numpy_forward.most_images(
+            network.architecture, test_time_flip=network.test_time_flip
+        )
         if len(pixels) <= most or has_lost_tensorflow():
-            logits = numpy_forward.predict_logits(self._network, pixels)
+            logits = numpy_forward.predict_logits(network, pixels)
         else:
             start_tensorflow()
             from fashioncnn._tensorflow import prediction
 
-            logits = prediction.predict_logits(self._network, pixels)
-        self._network.refuse_non_finite(logits, pixels)
+            logits = prediction.predict_logits(network, pixels)
+        network.refuse_non_finite(logits, pixels)
         return logits
 
     def _most_probable(self, logits: NDArray[np.float32]) -> NDArray[Any]:

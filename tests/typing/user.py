@@ -37,6 +37,8 @@ FashionCNNClassifier(epochs=np.int64(3), learning_rate=np.float32(0.1), verbose=
 FashionCNNClassifier(augment="flip_shift")
 FashionCNNClassifier(augment={"flip": "random", "shift": 2, "erase": np.float32(0.25)})
 FashionCNNClassifier(augment="mirror")  # type: ignore[arg-type]
+FashionCNNClassifier(precision="auto", test_time_flip=True)
+FashionCNNClassifier(test_time_flip="mean")  # type: ignore[arg-type]
 settings: dict[str, Any] = {"epochs": 3, "optimizer": "adam"}
 FashionCNNClassifier(**settings)
 for seed in np.arange(3):

@@ -17,7 +17,7 @@ from fashioncnn._inputs.labels import (
     refuse_one_class,
     refuse_other_classes,
 )
-from fashioncnn._inputs.nested import parse_image_shape
+from fashioncnn._inputs.nested import parse_augment, parse_image_shape
 from fashioncnn._inputs.parameters import Float
 from fashioncnn._inputs.split import split_rows
 from fashioncnn._inputs.weights import (
@@ -110,6 +110,7 @@ def check_fit_input(
     data = TrainingData(images, source_dtype, value_range, classes, None)
     data = data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
     _warn_of_cut_schedule(estimator)
+    _warn_of_unseen_mirror_images(estimator)
     return data
 
 
@@ -122,6 +123,18 @@ def _warn_of_cut_schedule(estimator: BaseEstimator) -> None:
             f"learning_rate_schedule={schedule!r} falls over all {epochs} epochs, but "
             "early_stopping=True may end training long before that, which may cost accuracy. "
             "Use early_stopping=False and fewer epochs, or learning_rate_schedule='constant'."
+        )
+
+
+def _warn_of_unseen_mirror_images(estimator: BaseEstimator) -> None:
+    """Warn where predictions will see mirror images and training does not."""
+    augmentation = parse_augment(estimator.augment)
+    if estimator.test_time_flip and not (augmentation and augmentation.flip):
+        warn_user(
+            "test_time_flip=True averages predictions over images and their mirror images, but "
+            "augment has no flip. Unless X has mirror images too, training sees none, which may "
+            "cost much accuracy. Use augment='flip' where a mirror image has the same label, else "
+            "test_time_flip=False."
         )
 
 

@@ -148,6 +148,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "scaling": [_one_of(ScalingKind), None],
     "precision": [_one_of(Precision)],
+    "test_time_flip": ["boolean"],
     "callbacks": [
         Nested("an instance of keras.callbacks.Callback or a list of them", parse_callbacks),
         None,

@@ -24,6 +24,7 @@ from fashioncnn._network.scaling import Scaling
 Description = dict[str, Any]
 
 _SMALL = ("architecture", "scaling", "compilation", "pixel_range", "checkpoint")
+_ADDED = ("test_time_flip",)  # since the first version; they have defaults, and may be missing
 _ARRAYS = ("weights", "slots")  # of the checkpoint; they stand apart from what is small
 
 Record = TypeVar("Record")
@@ -40,9 +41,10 @@ def describe(network: FittedNetwork) -> Description:
     Returns
     -------
     description : dict
-        The small values are in "architecture", "scaling", "compilation", "pixel_range" and
-        "checkpoint". Arrays are in "weights", by the names of the weights, and "slots", a tuple of
-        an optimizer's moments by the same names, or None. They share the network's memory.
+        The small values are in "architecture", "scaling", "compilation", "pixel_range",
+        "checkpoint" and "test_time_flip". Arrays are in "weights", by the names of the weights, and
+        "slots", a tuple of an optimizer's moments by the same names, or None. They share the
+        network's memory.
     """
     description: Description = plain(network)
     return description | {name: description["checkpoint"].pop(name) for name in _ARRAYS}
@@ -78,7 +80,8 @@ def network_from(description: Description) -> FittedNetwork:
 
 
 def _read(parts: Description) -> FittedNetwork:
-    _check_fields(parts, {*_SMALL, *_ARRAYS})
+    required = {*_SMALL, *_ARRAYS}
+    _check_fields(parts, required, {*required, *_ADDED})
     arrays = {"weights": parts["weights"], "slots": _with_tuples(parts["slots"])}
     pixel_range = _record(PixelRange, parts["pixel_range"], "pixel_range")
     return FittedNetwork(
@@ -89,6 +92,7 @@ def _read(parts: Description) -> FittedNetwork:
             varied=_record_or_none(VariedRange, pixel_range.varied, "pixel_range.varied")
         ),
         _record(Checkpoint, parts["checkpoint"], "checkpoint", arrays),
+        **{name: parts[name] for name in _ADDED if name in parts},
     )
 
 
@@ -158,6 +162,8 @@ def _check_values(network: FittedNetwork) -> None:
         raise ValueError(f"the activation {activation!r} is not known")
     if scaling is not None and {len(scaling.scale), len(scaling.offset)} != {n_channels}:
         raise ValueError(f"the scaling should have one value for each of {n_channels} channels")
+    if not isinstance(network.test_time_flip, bool):
+        raise ValueError("the field 'test_time_flip' is neither True nor False")
     if not isinstance(network.checkpoint.history["loss"], list):
         raise ValueError("the field 'checkpoint.history' has no list of losses")
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A network before and after training, as a value: arrays and plain constants."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -38,11 +38,14 @@ class Network:
         The constants of the scaling.
     compilation : Compilation
         Optimizer and loss of the Keras model.
+    test_time_flip : bool
+        Whether it predicts the mean of the logits of a picture and of its mirror image.
     """
 
     architecture: Architecture
     scaling: Scaling | None
     compilation: Compilation
+    test_time_flip: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ class FittedNetwork(Network):
         theirs = {**vars(architecture), "scaling": scaling}
         changes = [
             f"{_PARAMETERS.get(name, name)} was {ours[name]!r} and is {theirs[name]!r}"
-            for name in [*(field.name for field in fields(Architecture)), "scaling"]
+            for name in [*(each.name for each in fields(Architecture)), "scaling"]
             if name not in _CHANGEABLE and ours[name] != theirs[name]
         ]
         if changes:

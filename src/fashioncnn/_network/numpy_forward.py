@@ -23,7 +23,7 @@ from fashioncnn._network.scaling import Scaling, scaling_arrays
 # NumPy computes in one thread, and starts at once. TensorFlow computes in all, but a call costs it
 # time, and it pads few images to a batch of 24. Measured with two cores: NumPy is faster up to 10
 # images of networks of 10**4 to 10**7 multiplications, up to 6 of those of 3 * 10**7, and mostly
-# for none of those of 5 * 10**7 and more.
+# for none of those of 5 * 10**7 and more. A second pass, over mirror images, counts as arithmetic.
 _MOST_IMAGES = 8
 _MOST_MULTIPLICATIONS = 2**27  # in a call
 
@@ -49,14 +49,22 @@ class NumpyPredictor:
         The value of each weight by its name.
     scaling : Scaling or None
         The constants of the scaling.
+    test_time_flip : bool, default=False
+        Whether to average the logits of an image and of its mirror image.
     """
 
     def __init__(
-        self, architecture: Architecture, weights: Weights, scaling: Scaling | None
+        self,
+        architecture: Architecture,
+        weights: Weights,
+        scaling: Scaling | None,
+        *,
+        test_time_flip: bool = False,
     ) -> None:
         self._scale, self._offset = scaling_arrays(scaling, architecture.image_shape[-1])
         self._steps = list(_steps(architecture, fold_weights(architecture, weights)))
         self._n_classes = architecture.n_classes
+        self._test_time_flip = test_time_flip
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Compute the logits of images.
@@ -75,6 +83,9 @@ class NumpyPredictor:
         with np.errstate(all="ignore"):  # what is not finite is refused later
             for i in range(len(pixels)):
                 logits[i] = self._logits_of(as_network_input(pixels[i]))
+                if self._test_time_flip:
+                    mirrored = as_network_input(pixels[i, :, ::-1])
+                    logits[i] = (logits[i] + self._logits_of(mirrored)) / 2
         return logits
 
     def _logits_of(self, image: np.ndarray) -> np.ndarray:
@@ -178,9 +189,10 @@ _OPERATIONS: Mapping[str, Callable[..., np.ndarray]] = {
 }
 
 
-def most_images(architecture: Architecture) -> int:
+def most_images(architecture: Architecture, *, test_time_flip: bool = False) -> int:
     """Return up to how many images NumPy predicts sooner than TensorFlow; at least one."""
-    return max(1, min(_MOST_IMAGES, _MOST_MULTIPLICATIONS // architecture.n_multiplications))
+    n_multiplications = architecture.n_multiplications * (2 if test_time_flip else 1)
+    return max(1, min(_MOST_IMAGES, _MOST_MULTIPLICATIONS // n_multiplications))
 
 
 _predictors: weakref.WeakKeyDictionary[FittedNetwork, NumpyPredictor] = weakref.WeakKeyDictionary()
@@ -190,6 +202,11 @@ def predict_logits(network: FittedNetwork, pixels: np.ndarray) -> np.ndarray:
     """Compute the logits of images, float32 of shape (n, n_classes)."""
     predictor = _predictors.get(network)
     if predictor is None:  # two threads may make one each: no lock can be held at a fork
-        predictor = NumpyPredictor(network.architecture, network.weights, network.scaling)
+        predictor = NumpyPredictor(
+            network.architecture,
+            network.weights,
+            network.scaling,
+            test_time_flip=network.test_time_flip,
+        )
         _predictors[network] = predictor
     return predictor.logits(pixels)

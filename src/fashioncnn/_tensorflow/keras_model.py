@@ -2,6 +2,7 @@
 """A network as a Keras model of stock layers."""
 
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 from fashioncnn._network.architecture import IMAGE, Architecture, Layer, Weights
@@ -27,7 +28,11 @@ def keras_model_for(network: FittedNetwork) -> keras.Model:
 
 
 def build_network(
-    architecture: Architecture, scaling: Scaling | None = None, *, softmax: bool = False
+    architecture: Architecture,
+    scaling: Scaling | None = None,
+    *,
+    softmax: bool = False,
+    test_time_flip: bool = False,
 ) -> keras.Model:
     """Build the Functional model from images to logits, or to probabilities.
 
@@ -39,6 +44,9 @@ def build_network(
         Becomes a Rescaling layer, so that raw pixels go in.
     softmax : bool, default=False
         Whether the last layer ends in a softmax.
+    test_time_flip : bool, default=False
+        Whether the layers see the mirror image, too, and the mean of both logits is the output. A
+        softmax is then a layer of its own.
 
     Returns
     -------
@@ -46,14 +54,27 @@ def build_network(
         Not compiled. Every setting that Keras would read from its global configuration is given.
     """
     image = keras.Input(architecture.image_shape, dtype="float32", name="image")
-    outputs = {IMAGE: image if scaling is None else _rescaling(scaling)(image)}
+    pixels = image if scaling is None else _rescaling(scaling)(image)
     last = architecture.layers[-1]
+    stock = {layer.name: _stock_layer(layer) for layer in architecture.layers[:-1]}
+    activation = {"activation": "softmax"} if softmax and not test_time_flip else {}
+    stock[last.name] = _stock_layer(last, **activation)
+    output = _apply(architecture, stock, pixels)
+    if test_time_flip:
+        mirrored = _apply(architecture, stock, keras.ops.flip(pixels, axis=2))
+        output = keras.layers.Average(name="average", dtype="float32")([output, mirrored])
+        if softmax:
+            output = keras.layers.Softmax(name="softmax", dtype="float32")(output)
+    return keras.Model(image, output, name="fashioncnn")
+
+
+def _apply(architecture: Architecture, stock: Mapping[str, keras.layers.Layer], pixels: Any) -> Any:
+    """Connect the layers to scaled pixels; return the output of the last."""
+    outputs = {IMAGE: pixels}
     for layer in architecture.layers:
-        activation = {"activation": "softmax"} if softmax and layer is last else {}
         inputs = [outputs[name] for name in layer.inputs]
-        call = _stock_layer(layer, **activation)
-        outputs[layer.name] = call(inputs if len(inputs) > 1 else inputs[0])
-    return keras.Model(image, outputs[last.name], name="fashioncnn")
+        outputs[layer.name] = stock[layer.name](inputs if len(inputs) > 1 else inputs[0])
+    return outputs[architecture.layers[-1].name]
 
 
 def _stock_layer(layer: Layer, **changes: Any) -> keras.layers.Layer:
@@ -79,7 +100,8 @@ def build_compiled_network(network: Network) -> keras.Model:
 
     Its optimizer has moments, which are zero: Keras warns of a saved model that has none.
     """
-    model = build_network(network.architecture, network.scaling, softmax=True)
+    flip = network.test_time_flip
+    model = build_network(network.architecture, network.scaling, softmax=True, test_time_flip=flip)
     optimizer = new_keras_optimizer(network.compilation)
     model.compile(optimizer, network.compilation.loss, metrics=["accuracy"])
     optimizer.build(model.trainable_variables)

@@ -40,16 +40,27 @@ class Predictor:
         The value of each weight by its name.
     scaling : Scaling or None
         The constants of the scaling.
+    test_time_flip : bool, default=False
+        Whether to average the logits of an image and of its mirror image.
     """
 
-    def __init__(self, program: Program, weights: Weights, scaling: Scaling | None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        weights: Weights,
+        scaling: Scaling | None,
+        *,
+        test_time_flip: bool = False,
+    ) -> None:
         self._program = program
+        self._test_time_flip = test_time_flip
         architecture = program.architecture
         constants = scaling_arrays(scaling, architecture.image_shape[-1])
         folded = fold_weights(architecture, weights)
         self._shapes = {name: value.shape for name, value in folded.items()}
         self._tensors = [tf.constant(array) for array in (*constants, *folded.values())]
-        self._batch_sizes = batch_sizes(architecture.largest_activation)
+        n_passes = 2 if test_time_flip else 1  # TensorFlow may compute both at once
+        self._batch_sizes = batch_sizes(architecture.largest_activation * n_passes)
 
     def logits(self, pixels: np.ndarray | ImageSelection) -> np.ndarray:
         """Compute the logits of images.
@@ -67,7 +78,9 @@ class Predictor:
         logits : ndarray of shape (n, n_classes), float32
             The values that softmax turns into probabilities.
         """
-        forward = self._program.forward_function(self._shapes, network_dtype(pixels.dtype).name)
+        forward = self._program.forward_function(
+            self._shapes, network_dtype(pixels.dtype).name, test_time_flip=self._test_time_flip
+        )
         size = choose_batch_size(len(pixels), self._batch_sizes)
         logits = np.empty((len(pixels), self._program.architecture.n_classes), np.float32)
         for start in range(0, len(pixels), size):
@@ -94,7 +107,12 @@ def _predictor_for(network: FittedNetwork) -> Predictor:
     """Return the one predictor of a network, made when it is first asked for."""
 
     def make() -> Predictor:
-        return Predictor(program_for(network.architecture), network.weights, network.scaling)
+        return Predictor(
+            program_for(network.architecture),
+            network.weights,
+            network.scaling,
+            test_time_flip=network.test_time_flip,
+        )
 
     return get_or_make(_predictors, network, make, _predictors_lock)
 

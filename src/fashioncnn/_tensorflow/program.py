@@ -41,7 +41,7 @@ class Program:
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
-        self._functions: dict[tuple[str, ...], Function] = {}
+        self._functions: dict[tuple[str | bool, ...], Function] = {}
         self._lock = Lock()
 
     @property
@@ -49,13 +49,16 @@ class Program:
         """How many functions have been traced so far."""
         return len(self._functions)
 
-    def _function(self, key: tuple[str, ...], trace: Callable[[], Function]) -> Function:
+    def _function(self, key: tuple[str | bool, ...], trace: Callable[[], Function]) -> Function:
         return get_or_make(self._functions, key, lambda: call_in_clean_thread(trace), self._lock)
 
-    def forward_function(self, shapes: Mapping[str, Shape], dtype: str) -> Function:
+    def forward_function(
+        self, shapes: Mapping[str, Shape], dtype: str, *, test_time_flip: bool
+    ) -> Function:
         """Return the compiled prediction for pixels of a dtype; see `trace_forward`."""
         return self._function(
-            ("forward", dtype), lambda: trace_forward(self.architecture, shapes, dtype)
+            ("forward", dtype, test_time_flip),
+            lambda: trace_forward(self.architecture, shapes, dtype, test_time_flip=test_time_flip),
         )
 
     @contextmanager

@@ -133,16 +133,25 @@ def new_training_variables(
     )
 
 
-def trace_forward(architecture: Architecture, shapes: Mapping[str, Shape], dtype: str) -> Function:
+def trace_forward(
+    architecture: Architecture, shapes: Mapping[str, Shape], dtype: str, *, test_time_flip: bool
+) -> Function:
     """Compile ``(scale, offset, *weights, pixels) -> logits`` for any number of images.
 
-    The weights are those of `fold_weights`, of the given shapes.
+    The weights are those of `fold_weights`, of the given shapes. With `test_time_flip` the logits
+    are the mean of those of an image and of its mirror image.
     """
 
     def forward(scale: Tensor, offset: Tensor, *arguments: Tensor) -> Tensor:
         *values, pixels = arguments
         weights = dict(zip(shapes, values, strict=True))
-        return apply_network(architecture, weights, _scaled(pixels, scale, offset))
+        images = _scaled(pixels, scale, offset)
+        logits = apply_network(architecture, weights, images)
+        if not test_time_flip:
+            return logits
+        # As fast as one batch of both, and an image's bits are those of a batch of this size.
+        mirrored = apply_network(architecture, weights, tf.reverse(images, axis=(2,)))
+        return tf.reduce_mean((logits, mirrored), axis=0)
 
     per_channel = tf.TensorSpec((architecture.image_shape[-1],), tf.float32)
     weights = [tf.TensorSpec(shape, tf.float32) for shape in shapes.values()]

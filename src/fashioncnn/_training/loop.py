@@ -244,7 +244,10 @@ class Training:
         images = self.task.split.validation
         assert images is not None
         weights = self._variables.weights_as_numpy()
-        predictor = Predictor(self._program, weights, self.task.network.scaling)
+        network = self.task.network
+        predictor = Predictor(
+            self._program, weights, network.scaling, test_time_flip=network.test_time_flip
+        )
         return evaluate(predictor.logits(images.pixels), images, self.task.settings.label_smoothing)
 
     def _note(self, metrics: History) -> None:
