@@ -2,9 +2,11 @@
 """What all tests share: small images that can be learnt, and one classifier fitted on them."""
 
 import copy
+import importlib
 import os
 import re
 import sys
+from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process for each core
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -17,6 +19,8 @@ import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 # The same examples in every run, however slow the machine; more of them, and many others that are
 # new in each run, are tried for --hypothesis-profile=more and =thorough.
@@ -105,3 +109,22 @@ def refused(small, fitted, monkeypatch):
                 np.testing.assert_equal(vars(clf)[name], value)
 
     return check
+
+
+@pytest.fixture
+def new_modules():
+    """Forget afterwards what has been imported of the benchmarks."""
+    before = set(sys.modules)
+    yield
+    own = {path.stem for path in [*BENCHMARKS.iterdir(), *BENCHMARKS.rglob("*.py")]}
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] in own:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def load(monkeypatch, new_modules):
+    """Give a function that imports a module of the benchmarks by its name."""
+    for folder in ("peers", "serving", "accuracy"):
+        monkeypatch.syspath_prepend(BENCHMARKS / folder)
+    return importlib.import_module

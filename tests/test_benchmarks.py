@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The benchmarks: their arithmetic, what they make of results, and that they all start."""
 
-import importlib
 import json
 import os
 import runpy
@@ -17,27 +16,9 @@ CHECKOUT = Path(__file__).parent.parent
 BENCHMARKS = CHECKOUT / "benchmarks"
 PEERS = BENCHMARKS / "peers"
 SERVING = BENCHMARKS / "serving"
+ACCURACY = BENCHMARKS / "accuracy"
 RESULTS = BENCHMARKS / "results"
-SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS, SERVING]
-
-
-@pytest.fixture
-def new_modules():
-    """Forget afterwards what has been imported of the benchmarks."""
-    before = set(sys.modules)
-    yield
-    own = {"peers", "serving", *(path.stem for path in BENCHMARKS.rglob("*.py"))}
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in own:
-            del sys.modules[name]
-
-
-@pytest.fixture
-def load(monkeypatch, new_modules):
-    """Give a function that imports a module of a comparison by its name."""
-    for folder in (PEERS, SERVING):
-        monkeypatch.syspath_prepend(folder)
-    return importlib.import_module
+SCRIPTS = [*sorted(BENCHMARKS.glob("*.py")), PEERS, SERVING, ACCURACY]
 
 
 def results():
@@ -172,7 +153,7 @@ def test_committed_tables_are_of_the_committed_results(name, module, load):
     ("comparison", "page"), [("article", "README.md"), ("precision", "docs/training.md")]
 )
 def test_accuracies_in_the_docs_are_those_of_the_committed_results(comparison, page, capsys):
-    run(BENCHMARKS / "accuracy.py", comparison, "--show")
+    run(ACCURACY, comparison, "--show")
     rows = capsys.readouterr().out.replace(" %", "").splitlines()[2:]
     text = (CHECKOUT / page).read_text(encoding="utf-8").replace(" %", "")
     for row in rows:

