@@ -148,6 +148,8 @@ REFUSED = {
     "image_shape": [(28,), (28, 28, 1, 1), (0, 28), 28, "28x28", (28.0, 28), np.array([28.0, 28])],
     "scaling": ["minmax", 1],
     "precision": ["float16", "mixed_bfloat16", None, 32],
+    "weight_averaging": [1, 1.0, -0.1, math.nan, None, True, "0.5", 10**400, 1 - 1e-9],
+    "min_steps": [-1, 100.0, None, True, "100", math.inf, 10**400],
     "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
     "warm_start": ["yes", None, 2],
     "random_state": [-1, "seed", 1.5],
