@@ -244,7 +244,7 @@ class Training:
         return metrics
 
     def _validate(self) -> dict[str, float]:
-        """Evaluate what would be the result; callbacks that want batches hear of them afterwards."""
+        """Evaluate what would be kept; callbacks that want batches hear of them afterwards."""
         callbacks, batch_size = self._callbacks, self.task.settings.batch_size
         callbacks.call("on_test_begin", {})
         evaluation = self._evaluate(self._average.weights_as_numpy())
