@@ -168,6 +168,8 @@ REFUSED = {
     "scaling": ["minmax", 1],
     "precision": ["float16", "mixed_bfloat16", None, 32],
     "test_time_flip": ["yes", None, 2],
+    "weight_averaging": [1, 1.0, -0.1, math.nan, None, True, "0.5", 10**400, 1 - 1e-9],
+    "min_steps": [-1, 100.0, None, True, "100", math.inf, 10**400],
     "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
     "warm_start": ["yes", None, 2],
     "random_state": [-1, "seed", 1.5],

@@ -70,6 +70,7 @@ CASES = {
     "dates": ({"optimizer": "rmsprop", "class_weight": "balanced"}, ["M8[D]", 0, 1, 2]),
     "normalised": ({"batch_normalization": True, "optimizer": "sgd", "warm_start": True}, None),
     "mirrored": ({"test_time_flip": np.True_, "augment": "flip"}, None),
+    "averaged": ({"weight_averaging": 0.5, "warm_start": True}, None),
     "warm": ({"warm_start": True, "random_state": np.random.RandomState(5)}, None),
     "NumPy's": (
         {
@@ -140,7 +141,7 @@ def test_a_copy_is_the_same(learnt, images, tmp_path, case, way):
     assert_same(clf, WAYS[way](clf, tmp_path), images[0])
 
 
-@pytest.mark.parametrize("case", ["plain", "normalised", "warm", "NumPy's"])
+@pytest.mark.parametrize("case", ["plain", "normalised", "averaged", "warm", "NumPy's"])
 @pytest.mark.parametrize("way", SOME_WAYS)
 def test_training_goes_on_from_a_copy(learnt, images, tmp_path, case, way):
     X, y = images
@@ -242,6 +243,7 @@ def test_fields_of_the_description(learnt):
     description = describe(learnt("warm")._network)
     weights, slots = description.pop("weights"), description.pop("slots")
     assert description.pop("test_time_flip") is False
+    assert description.pop("raw_weights") is None
     assert set(weights) == set(slots) == set(learnt("warm")._network.architecture.weights)
     assert {name: sorted(part) for name, part in description.items()} == {
         "architecture": [
@@ -264,7 +266,7 @@ def test_fields_of_the_description(learnt):
 @pytest.mark.parametrize("case", CASES)
 def test_small_values_may_be_written_as_json(learnt, case):
     network = learnt(case)._network
-    arrays = {name: describe(network)[name] for name in ("weights", "slots")}
+    arrays = {name: describe(network)[name] for name in ("weights", "slots", "raw_weights")}
     small = {name: part for name, part in describe(network).items() if name not in arrays}
     if arrays["slots"] is not None:
         arrays["slots"] = {name: list(values) for name, values in arrays["slots"].items()}

@@ -231,7 +231,10 @@ def test_a_fit_inside_a_fit(images, small, monkeypatch):
 def test_idle_variables_are_few(images, small, monkeypatch):
     monkeypatch.setattr(program, "_idle_variables", type(program._idle_variables)())
     clfs = [small(epochs=1, dense_units=units).fit(*images) for units in (3, 4, 5, 4, 3)]
-    assert [architecture.dense_units for architecture, _ in program._idle_variables] == [(4,), (3,)]
+    assert [architecture.dense_units for architecture, *_ in program._idle_variables] == [
+        (4,),
+        (3,),
+    ]
     assert len({clf.predict_proba(images[0]).tobytes() for clf in clfs}) == 3
 
     three, four = Program(clfs[0]._network.architecture), Program(clfs[1]._network.architecture)
@@ -240,7 +243,10 @@ def test_idle_variables_are_few(images, small, monkeypatch):
             pass
         with four.training_variables("adam"):
             pass
-    assert [architecture.dense_units for architecture, _ in program._idle_variables] == [(4,), (3,)]
+    assert [architecture.dense_units for architecture, *_ in program._idle_variables] == [
+        (4,),
+        (3,),
+    ]
 
 
 def test_a_state_is_lent_to_one_and_comes_back_after_an_error(fitted):

@@ -34,7 +34,7 @@ from fashioncnn._tensorflow.steps import (
     padded_batch_size,
 )
 from fashioncnn._training.callbacks import Callbacks
-from fashioncnn._training.compiled_steps import _constant_inputs
+from fashioncnn._training.compiled_steps import CompiledSteps, _constant_inputs
 from fashioncnn._training.feed import ImageFeed
 from fashioncnn._training.loop import Training
 from fashioncnn._training.progress import ProgressBar
@@ -88,6 +88,8 @@ SETTINGS = Settings(
     epochs=1,
     batch_size=8,
     precision="float32",
+    weight_averaging=0.0,
+    min_steps=0,
     early_stopping=None,
     keep_slots=False,
     verbose=0,
@@ -282,6 +284,20 @@ def test_calls_last_half_a_second_at_most(monkeypatch):
     assert starts == tuple(np.cumsum([0, *lengths[:-1]]) // 8)
     assert lengths[:4] == (8, 16, 32, 64)
     assert max(lengths) == 12 * 8  # 0.24 s
+
+
+def test_what_is_known_of_the_time_of_a_step_serves_all_epochs(images, small, monkeypatch):
+    calls = []
+    take = CompiledSteps.take
+
+    def count(self, rows, steps, *sums):
+        calls.append(len(steps))
+        return take(self, rows, steps, *sums)
+
+    monkeypatch.setattr(CompiledSteps, "take", count)
+    monkeypatch.setattr("time.perf_counter", lambda: 0.0)
+    small(epochs=4).fit(*images)
+    assert calls == [1, 2, 3, 6, 6, 6]
 
 
 def test_dropout_acts_in_training_only(images, small):

@@ -33,6 +33,8 @@ clf = FashionCNNClassifier(
     image_shape=(28, 28),
     random_state=np.random.RandomState(0),
 )
+FashionCNNClassifier(weight_averaging=np.float32(0.25), min_steps=np.int64(1000))
+FashionCNNClassifier(min_steps=0.5)  # type: ignore[arg-type]
 FashionCNNClassifier(epochs=np.int64(3), learning_rate=np.float32(0.1), verbose=True)
 FashionCNNClassifier(augment="flip_shift")
 FashionCNNClassifier(augment={"flip": "random", "shift": 2, "erase": np.float32(0.25)})

@@ -149,6 +149,8 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "scaling": [_one_of(ScalingKind), None],
     "precision": [_one_of(Precision)],
     "test_time_flip": ["boolean"],
+    "weight_averaging": [Number(Real, 0, 1, closed="left")],
+    "min_steps": [Number(Integral, 0, None, closed="left")],
     "callbacks": [
         Nested("an instance of keras.callbacks.Callback or a list of them", parse_callbacks),
         None,

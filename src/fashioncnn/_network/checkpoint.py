@@ -28,7 +28,8 @@ class Checkpoint(NamedTuple):
     ``history`` and ``n_steps`` count all training since the initial weights, so that random numbers
     go on where they were. ``iterations`` counts the steps behind the moments: fewer, where early
     stopping restored an earlier epoch, or where another optimizer started. ``n_batches`` counts the
-    batches behind the moving statistics of the weights: see `Batches.counts`.
+    batches behind the moving statistics of the weights: see `Batches.counts`. ``raw_weights`` are
+    kept as the moments are, where ``weights`` are an average.
     """
 
     weights: Weights
@@ -40,6 +41,7 @@ class Checkpoint(NamedTuple):
     update_rule: str | None  # of the optimizer
     iterations: int
     slots: Slots | None  # None: moments of zero
+    raw_weights: Weights | None = None  # which the last step left; None: `weights`
 
     @property
     def n_epochs(self) -> int:
@@ -50,6 +52,11 @@ class Checkpoint(NamedTuple):
     def seeds(self) -> Seeds:
         """The seeds that the one seed spawns."""
         return spawn_seeds(self.seed)
+
+    @property
+    def weights_to_train(self) -> Weights:
+        """The weights from which training goes on."""
+        return self.weights if self.raw_weights is None else self.raw_weights
 
     def with_update_rule(self, update_rule: str) -> "Checkpoint":
         """Return the same for an optimizer's update rule; moments of another rule become zero."""
@@ -68,6 +75,8 @@ class ResumableState(NamedTuple):
     epoch: int  # how many epochs have ended
     weights: Weights  # as they are now
     slots: Slots
+    sums: Weights  # of the weights that are averaged; empty without averaging
+    n_averaged: int  # how many steps' weights these are
     iterations: int  # of the optimizer
     learning_rate: float  # of the last step
     chosen_rate: float | None  # that a callback has set for all further steps

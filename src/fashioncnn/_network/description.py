@@ -24,8 +24,8 @@ from fashioncnn._network.scaling import Scaling
 Description = dict[str, Any]
 
 _SMALL = ("architecture", "scaling", "compilation", "pixel_range", "checkpoint")
-_ADDED = ("test_time_flip",)  # since the first version; they have defaults, and may be missing
-_ARRAYS = ("weights", "slots")  # of the checkpoint; they stand apart from what is small
+_ARRAYS = ("weights", "slots", "raw_weights")  # of the checkpoint; apart from what is small
+_ADDED = ("test_time_flip", "raw_weights")  # since the first version: older ones lack them
 
 Record = TypeVar("Record")
 
@@ -42,9 +42,9 @@ def describe(network: FittedNetwork) -> Description:
     -------
     description : dict
         The small values are in "architecture", "scaling", "compilation", "pixel_range",
-        "checkpoint" and "test_time_flip". Arrays are in "weights", by the names of the weights, and
-        "slots", a tuple of an optimizer's moments by the same names, or None. They share the
-        network's memory.
+        "checkpoint" and "test_time_flip". Arrays are in "weights", by the names of the weights,
+        "slots", a tuple of an optimizer's moments by the same names, or None, and "raw_weights",
+        like the weights, or None. They share the network's memory.
     """
     description: Description = plain(network)
     return description | {name: description["checkpoint"].pop(name) for name in _ARRAYS}
@@ -80,9 +80,13 @@ def network_from(description: Description) -> FittedNetwork:
 
 
 def _read(parts: Description) -> FittedNetwork:
-    required = {*_SMALL, *_ARRAYS}
-    _check_fields(parts, required, {*required, *_ADDED})
-    arrays = {"weights": parts["weights"], "slots": _with_tuples(parts["slots"])}
+    known = {*_SMALL, *_ARRAYS, *_ADDED}
+    _check_fields(parts, known - {*_ADDED}, known)
+    arrays = {
+        "weights": parts["weights"],
+        "slots": _with_tuples(parts["slots"]),
+        "raw_weights": parts.get("raw_weights"),
+    }
     pixel_range = _record(PixelRange, parts["pixel_range"], "pixel_range")
     return FittedNetwork(
         _record(Architecture, _with_tuples(parts["architecture"]), "architecture"),
@@ -170,13 +174,18 @@ def _check_values(network: FittedNetwork) -> None:
 
 def _check_arrays(network: FittedNetwork) -> None:
     """Check that weights and moments are those of the architecture."""
-    expected, slots = network.architecture.weights, network.checkpoint.slots
+    expected, checkpoint = network.architecture.weights, network.checkpoint
+    slots, raw_weights = checkpoint.slots, checkpoint.raw_weights
     _check_fields(network.weights, expected.keys(), prefix="weights.")
     if slots is not None:
         trainable = {name for name, weight in expected.items() if weight.is_trainable}
         _check_fields(slots, trainable, prefix="slots.")
+    if raw_weights is not None:
+        _check_fields(raw_weights, expected.keys(), prefix="raw_weights.")
     for name, weight in expected.items():
-        for array in map(np.asarray, (network.weights[name], *(slots or {}).get(name, ()))):
+        moments = (slots or {}).get(name, ())
+        values = network.weights[name], checkpoint.weights_to_train[name], *moments
+        for array in map(np.asarray, values):
             if array.shape != weight.shape or array.dtype != np.float32:
                 raise ValueError(
                     f"an array of {name!r} is {array.dtype} of shape {array.shape}, and should be "

@@ -62,18 +62,21 @@ class Program:
         )
 
     @contextmanager
-    def training_variables(self, update_rule: str) -> Iterator[TrainingVariables]:
+    def training_variables(
+        self, update_rule: str, *, with_sums: bool = False
+    ) -> Iterator[TrainingVariables]:
         """Lend the variables for one training; another at the same time gets its own.
 
-        They hold the values that the training before has left.
+        They hold the values that the training before has left. Sums of weights are among them only
+        where they are asked for.
         """
-        key = self.architecture, update_rule
+        key = self.architecture, update_rule, with_sums
         with _idle_lock.mutex:
             variables = _idle_variables.pop(key, None)
         if variables is None:
             rule = UPDATE_RULES[update_rule]
             variables = call_in_clean_thread(
-                lambda: new_training_variables(self.architecture, rule)
+                lambda: new_training_variables(self.architecture, rule, with_sums=with_sums)
             )
         try:
             yield variables
@@ -87,7 +90,7 @@ class Program:
         """Return the compiled training steps for pixels of a dtype; see `trace_training`."""
         graph = StepGraph(self.architecture, UPDATE_RULES[update_rule], precision)
         return self._function(
-            ("train", update_rule, dtype, precision),
+            ("train", update_rule, dtype, precision, bool(variables.sums)),
             lambda: trace_training(graph, variables, dtype),
         )
 
@@ -100,9 +103,9 @@ def _keep_latest(latest: OrderedDict[Key, Value], key: Key, value: Value, most: 
         latest.popitem(last=False)
 
 
-# Variables that no training uses. They are as large as the weights three times over, so there are
-# few for the whole process, and not some for each program.
-_idle_variables: OrderedDict[tuple[Architecture, str], TrainingVariables] = OrderedDict()
+# Variables that no training uses. They are as large as the weights three times over, or four with
+# sums, so there are few for the whole process, and not some for each program.
+_idle_variables: OrderedDict[tuple[Architecture, str, bool], TrainingVariables] = OrderedDict()
 _idle_lock = Lock()
 
 _programs: OrderedDict[Architecture, Program] = OrderedDict()

@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fashioncnn._network.architecture import Architecture, Shape, Weights
@@ -16,27 +16,33 @@ from fashioncnn._tensorflow.optimizers import UpdateRule, Variable, decay_kernel
 
 @dataclass(frozen=True)
 class TrainingVariables:
-    """The variables that training changes: the weights, and each trainable weight's moments."""
+    """The variables that training changes: the weights, and each trainable weight's moments.
+
+    Where weights are averaged, there are also the sums of their values after some of the steps.
+    """
 
     weights: Mapping[str, Variable]
     slots: Mapping[str, Sequence[Variable]]
+    sums: Mapping[str, Variable] = field(default_factory=dict)
 
-    def assign(self, weights: Weights, slots: Slots | None) -> None:
-        """Set the weights to the given values, and the moments too or to zero."""
+    def assign(self, weights: Weights, slots: Slots | None, sums: Weights | None = None) -> None:
+        """Set the weights to the given values, and moments and sums too or to zero."""
         for name, value in weights.items():
             self.weights[name].assign(value)
         for name, variables in self.slots.items():
             values = map(tf.zeros_like, variables) if slots is None else slots[name]
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+        for name, variable in self.sums.items():
+            variable.assign(tf.zeros_like(variable) if sums is None else sums[name])
 
     def flat(self) -> list[Variable]:
         """Return the variables in the order in which compiled steps take them."""
-        return tf.nest.flatten((dict(self.weights), dict(self.slots)))
+        return tf.nest.flatten((dict(self.weights), dict(self.slots), dict(self.sums)))
 
     def pack(self, flat: Sequence[Variable]) -> "TrainingVariables":
         """Return other variables, in the order of `flat`, by the same names."""
-        structure = dict(self.weights), dict(self.slots)
+        structure = dict(self.weights), dict(self.slots), dict(self.sums)
         return TrainingVariables(*tf.nest.pack_sequence_as(structure, list(flat)))
 
     def handles(self) -> list[Tensor]:
@@ -53,6 +59,10 @@ class TrainingVariables:
             name: tuple(variable.numpy() for variable in variables)
             for name, variables in self.slots.items()
         }
+
+    def sums_as_numpy(self) -> Weights:
+        """Return copies of the sums."""
+        return {name: variable.numpy() for name, variable in self.sums.items()}
 
 
 class StepGraph(NamedTuple):
@@ -77,6 +87,7 @@ class StepInputs(NamedTuple):
     label_smoothing: Tensor
     learning_rates: Tensor  # of each step
     batch_weights: Tensor  # of each step: see `batch_weights`
+    is_averaged: Tensor  # of each step: whether the weights after it enter the sums
     weight_decay: Tensor
     dropout_seed: Tensor
     dropout_step: Tensor  # the number of steps that dropout has seen before
@@ -104,6 +115,7 @@ def _step_specs(image_shape: Shape, dtype: str) -> StepInputs:
         label_smoothing=number,
         learning_rates=numbers,
         batch_weights=numbers,
+        is_averaged=tf.TensorSpec((None,), tf.bool),
         weight_decay=number,
         dropout_seed=integer,
         dropout_step=integer,
@@ -114,7 +126,7 @@ def _step_specs(image_shape: Shape, dtype: str) -> StepInputs:
 
 
 def new_training_variables(
-    architecture: Architecture, update_rule: UpdateRule
+    architecture: Architecture, update_rule: UpdateRule, *, with_sums: bool
 ) -> TrainingVariables:
     """Create the variables for one training of the network at a time."""
 
@@ -130,6 +142,7 @@ def new_training_variables(
             for name, weight in weights.items()
             if weight.is_trainable
         },
+        sums={name: zeros(weight.shape) for name, weight in weights.items() if with_sums},
     )
 
 
@@ -239,9 +252,25 @@ def _take_step(
         )
     for name, value in result.statistics.items():
         variables.weights[name].assign(value)
+    if variables.sums:
+        _add_to_sums(variables, inputs.is_averaged[index])
     predicted = tf.argmax(result.logits, axis=1, output_type=tf.int32)
     hits = is_real * tf.cast(predicted == codes, tf.float32)
     return tf.cast(result.loss, tf.float64), tf.cast(tf.reduce_sum(hits), tf.int32)
+
+
+def _add_to_sums(variables: TrainingVariables, is_averaged: Tensor) -> None:
+    """Add the weights to their sums, or do not.
+
+    A sum takes less time than a mean that each step moves, and no step is too small to move it.
+    """
+
+    def add() -> Any:
+        for name, total in variables.sums.items():
+            total.assign_add(variables.weights[name])
+        return tf.no_op()
+
+    tf.cond(is_averaged, add, tf.no_op)
 
 
 def _batch_rows(inputs: StepInputs, index: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from fashioncnn._network.batches import batch_weights
 from fashioncnn._network.scaling import scaling_arrays
 from fashioncnn._tensorflow.backend import Function, Tensor, call_concrete_function, tf
 from fashioncnn._tensorflow.steps import StepInputs, TrainingVariables, padded_batch_size
+from fashioncnn._training.averaging import WeightAverage
 from fashioncnn._training.feed import ImageFeed
 from fashioncnn._training.progress import OptimizerProgress
 from fashioncnn._training.settings import TrainingTask
@@ -25,6 +26,8 @@ class CompiledSteps:
         What the steps change.
     progress : OptimizerProgress
         Knows the learning rates, and counts the steps.
+    average : WeightAverage
+        Knows the steps whose weights are averaged, and is told how many there were.
     """
 
     def __init__(
@@ -33,12 +36,14 @@ class CompiledSteps:
         function: Function,
         variables: TrainingVariables,
         progress: OptimizerProgress,
+        average: WeightAverage,
     ) -> None:
         self._function = function
         self._handles = variables.handles()
         self._progress = progress
         augmentation, seed = task.settings.augmentation, task.checkpoint.seeds.augmentation
         self._feed = ImageFeed(task.split.images, augmentation, seed)
+        self._average = average
         self._task = task
         self._constants = _constant_inputs(task)
 
@@ -69,6 +74,7 @@ class CompiledSteps:
         (pixels, codes, row_weights), positions = self._feed.take(rows)
         rates = self._progress.rates(steps)
         weights = batch_weights(self._task.count_batches(np.append(steps, steps[-1] + 1)))
+        is_averaged = self._average.includes(steps)
         dropout_step = self._task.checkpoint.n_steps + steps[0]
         inputs = StepInputs(
             pixels=pixels,
@@ -77,6 +83,7 @@ class CompiledSteps:
             rows=tf.constant(positions, tf.int32),
             learning_rates=tf.constant(rates, tf.float32),
             batch_weights=tf.constant(weights, tf.float32),
+            is_averaged=tf.constant(is_averaged),
             dropout_step=tf.constant(dropout_step, tf.int32),
             optimizer_step=tf.constant(self._progress.iterations, tf.int32),
             loss=tf.constant(loss, tf.float64),
@@ -85,6 +92,7 @@ class CompiledSteps:
         )
         sums = call_concrete_function(self._function, *self._handles, *inputs)
         self._progress.count(rates)
+        self._average.n_steps += int(is_averaged.sum())
         return float(sums[0]), int(sums[1])
 
 

@@ -5,10 +5,12 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
+from fashioncnn._network.architecture import Weights
 from fashioncnn._network.checkpoint import (
     Checkpoint,
     History,
@@ -20,6 +22,7 @@ from fashioncnn._network.data import network_dtype
 from fashioncnn._tensorflow.prediction import Predictor
 from fashioncnn._tensorflow.program import Program, program_for
 from fashioncnn._tensorflow.steps import TrainingVariables
+from fashioncnn._training.averaging import WeightAverage
 from fashioncnn._training.callbacks import Callbacks, new_callbacks
 from fashioncnn._training.compiled_steps import CompiledSteps
 from fashioncnn._training.evaluation import Evaluation, evaluate
@@ -54,10 +57,11 @@ class Training:
         The number of the epoch that runs or ran last, counted from 1.
     """
 
-    # Set by `__enter__` and `_begin`. The first four are there only within ``with training:``.
+    # Set by `__enter__` and `_begin`. The first five are there only within ``with training:``.
     _resources: ExitStack
     _callbacks: Callbacks
     _variables: TrainingVariables
+    _average: WeightAverage
     _steps: CompiledSteps
     _program: Program
     _optimizer: OptimizerProgress
@@ -67,6 +71,7 @@ class Training:
     _best: Checkpoint  # the weights to keep, without the history
     _n_steps: int  # of this training
     _must_stop: bool
+    _steps_per_call: int  # that the last call has found to take a short time
 
     def __init__(self, task: TrainingTask, callbacks: Sequence[Any]) -> None:
         before = task.checkpoint.with_update_rule(task.update_rule)
@@ -74,6 +79,7 @@ class Training:
         self.callbacks = callbacks
         self.result: Checkpoint | None = None
         self.epoch = 0
+        self._steps_per_call = 1
 
     def run(self) -> None:
         """Train until the last epoch, or until training is to stop.
@@ -89,39 +95,49 @@ class Training:
             self.end()
 
     def __enter__(self) -> Self:
+        task = self.task
         with ExitStack() as resources:
-            self._callbacks = new_callbacks(self.callbacks, self.task.network)
+            self._callbacks = new_callbacks(self.callbacks, task.network)
             resources.callback(self._callbacks.close)
-            self._program = program_for(self.task.network.architecture)
-            lent = resources.enter_context(self._program.training_variables(self.task.update_rule))
-            self._begin(lent)
+            self._program = program_for(task.network.architecture)
+            variables = self._program.training_variables(
+                task.update_rule, with_sums=task.settings.weight_averaging > 0
+            )
+            self._begin(resources.enter_context(variables))
             self._resources = resources.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._resources.close()
-        del self._callbacks, self._variables, self._steps, self._resources  # others may have them
+        # Others may have them.
+        del self._callbacks, self._variables, self._average, self._steps, self._resources
 
     def _begin(self, lent: TrainingVariables) -> None:
-        """Start from the checkpoint, on the variables of the callbacks' model or on lent ones."""
+        """Start from the checkpoint, on the variables of the callbacks' model or on lent ones.
+
+        Sums of weights are always lent: they belong to no model.
+        """
         task, before = self.task, self.task.checkpoint
-        settings, n_steps = task.settings, task.batches.n_steps
+        settings = task.settings
         self._optimizer = OptimizerProgress(
             settings.learning_rate_schedule,
             settings.learning_rate,
-            settings.epochs * n_steps,
+            task.n_steps,
             before.iterations,
         )
         dtype = network_dtype(task.split.images.pixels.dtype).name
         function = self._program.training_function(
             task.update_rule, lent, dtype, settings.precision
         )
-        self._variables = self._callbacks.variables or lent
-        self._variables.assign(before.weights, before.slots)
-        self._steps = CompiledSteps(task, function, self._variables, self._optimizer)
-        has_to_compare = settings.early_stopping and before.n_epochs
-        self._loss_at_start = self._evaluate().means()["loss"] if has_to_compare else math.nan
-        params = {"verbose": settings.verbose, "epochs": settings.epochs, "steps": n_steps}
+        self._variables = replace(self._callbacks.variables or lent, sums=lent.sums)
+        self._variables.assign(before.weights_to_train, before.slots)
+        self._average = WeightAverage(settings.weight_averaging, task.n_steps, self._variables)
+        self._steps = CompiledSteps(task, function, self._variables, self._optimizer, self._average)
+        self._loss_at_start = math.nan
+        if settings.early_stopping and before.n_epochs:
+            self._loss_at_start = self._evaluate(before.weights).means()["loss"]
+        n_steps = task.batches.n_steps
+        params = {"verbose": settings.verbose, "epochs": task.n_epochs, "steps": n_steps}
         self._callbacks.begin(params, self._optimizer)
         self.epoch = self._best_epoch = self._callbacks.first_epoch
         self._history = empty_history(self.epoch)
@@ -131,7 +147,8 @@ class Training:
 
     def resume(self, state: ResumableState) -> None:
         """Go on from where the same training stood, instead of from its checkpoint."""
-        self._variables.assign(state.weights, state.slots)
+        self._variables.assign(state.weights, state.slots, state.sums)
+        self._average.n_steps = state.n_averaged
         self._optimizer.iterations = state.iterations
         self._optimizer.learning_rate = state.learning_rate
         self._optimizer.chosen_rate = state.chosen_rate
@@ -156,6 +173,8 @@ class Training:
             epoch=self.epoch,
             weights=self._variables.weights_as_numpy(),
             slots=self._variables.slots_as_numpy(),
+            sums=self._variables.sums_as_numpy(),
+            n_averaged=self._average.n_steps,
             iterations=self._optimizer.iterations,
             learning_rate=self._optimizer.learning_rate,
             chosen_rate=self._optimizer.chosen_rate,
@@ -168,18 +187,18 @@ class Training:
     @property
     def goes_on(self) -> bool:
         """Whether there is another epoch to run."""
-        return self.epoch < self.task.settings.epochs and not self._must_stop
+        return self.epoch < self.task.n_epochs and not self._must_stop
 
     def run_epoch(self) -> None:
         """Take the steps of the next epoch, validate, and note what came of it."""
-        callbacks, settings = self._callbacks, self.task.settings
+        callbacks, task = self._callbacks, self.task
         self.epoch += 1
         callbacks.call("on_epoch_begin", self.epoch - 1, {})
-        verbose = 0 if callbacks.show_progress else settings.verbose
-        bar = ProgressBar(verbose, self.epoch, settings.epochs, self.task.batches.n_steps)
+        verbose = 0 if callbacks.show_progress else task.settings.verbose
+        bar = ProgressBar(verbose, self.epoch, task.n_epochs, task.batches.n_steps)
         metrics = self._take_steps(bar)
         self._refuse_non_finite("training loss", metrics["loss"])
-        if self.task.split.validation is not None:
+        if task.split.validation is not None:
             metrics |= self._validate()
             self._refuse_non_finite("validation loss", metrics["val_loss"])
         bar.finish(metrics)
@@ -206,9 +225,9 @@ class Training:
         order = np.random.default_rng((before.seeds.order, epoch)).permutation(self.task.split.rows)
         self._steps.begin_epoch(epoch)
         first_step = (self.epoch - 1) * batches.n_steps
-        n_taken, steps_per_call, loss, n_correct = 0, 1, 0.0, 0
+        n_taken, loss, n_correct = 0, 0.0, 0
         while n_taken < batches.n_steps:
-            step, n_taken = n_taken, min(n_taken + steps_per_call, batches.n_steps)
+            step, n_taken = n_taken, min(n_taken + self._steps_per_call, batches.n_steps)
             n_done = batches.first_row(n_taken)
             self._callbacks.begin_batch(step)
             rows, steps = order[batches.first_row(step) : n_done], np.arange(step, n_taken)
@@ -216,8 +235,8 @@ class Training:
             loss, n_correct = self._steps.take(rows, first_step + steps, loss, n_correct)
             seconds = max(time.perf_counter() - started, 1e-6)
             if not self._callbacks.has_batch_hooks:
-                limit = int(steps_per_call * _SECONDS_PER_CALL / seconds)
-                steps_per_call = max(1, min(2 * steps_per_call, limit))
+                limit = int(len(steps) * _SECONDS_PER_CALL / seconds)
+                self._steps_per_call = max(1, min(2 * self._steps_per_call, limit))
             metrics = {"accuracy": n_correct / n_done, "loss": loss / n_done}
             self._callbacks.end_batch(step, metrics)
             if self._callbacks.stop_training or not math.isfinite(loss):
@@ -227,10 +246,10 @@ class Training:
         return metrics
 
     def _validate(self) -> dict[str, float]:
-        """Evaluate the weights; callbacks that want batches hear of them afterwards."""
+        """Evaluate what would be kept; callbacks that want batches hear of them afterwards."""
         callbacks, batch_size = self._callbacks, self.task.settings.batch_size
         callbacks.call("on_test_begin", {})
-        evaluation = self._evaluate()
+        evaluation = self._evaluate(self._average.weights_as_numpy())
         if callbacks.has_test_batch_hooks:
             for step in range(math.ceil(len(evaluation.losses) / batch_size)):
                 callbacks.call("on_test_batch_begin", step, {})
@@ -240,10 +259,9 @@ class Training:
         callbacks.call("on_test_end", dict(means))
         return {f"val_{name}": value for name, value in means.items()}
 
-    def _evaluate(self) -> Evaluation:
+    def _evaluate(self, weights: Weights) -> Evaluation:
         images = self.task.split.validation
         assert images is not None
-        weights = self._variables.weights_as_numpy()
         network = self.task.network
         predictor = Predictor(
             self._program, weights, network.scaling, test_time_flip=network.test_time_flip
@@ -267,13 +285,16 @@ class Training:
 
     def _checkpoint(self) -> Checkpoint:
         """Copy what the variables hold; weights that are not finite are refused."""
-        weights = self._variables.weights_as_numpy()
-        largest = np.max([(value.max(), -value.min()) for value in weights.values()])
+        variables, average = self._variables, self._average
+        weights, goes_on = average.weights_as_numpy(), self.task.settings.keep_slots
+        raw_weights = variables.weights_as_numpy() if goes_on and average.n_steps else None
+        values = [*weights.values(), *(raw_weights or {}).values()]
+        largest = np.max([(value.max(), -value.min()) for value in values])
         self._refuse_non_finite("largest weight", float(largest))
-        slots = self._variables.slots_as_numpy() if self.task.settings.keep_slots else None
         return self._best._replace(
             weights=weights,
-            slots=slots,
+            raw_weights=raw_weights,
+            slots=variables.slots_as_numpy() if goes_on else None,
             iterations=self._optimizer.iterations,
             n_batches=float(self.task.count_batches(np.array(self._n_steps))),
         )
@@ -291,7 +312,7 @@ class Training:
             rate = progress.peak if progress.chosen_rate is None else progress.chosen_rate
             raise ValueError(
                 f"Training diverged: the {what} is {value} in epoch {self.epoch} of "
-                f"{settings.epochs}, with optimizer={settings.optimizer!r} and "
+                f"{self.task.n_epochs}, with optimizer={settings.optimizer!r} and "
                 f"learning_rate={rate:g}. {advice_on_divergence(self.task)}"
             )
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the training loop is given: what to train, and how."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ class Settings(NamedTuple):
     epochs: int
     batch_size: int
     precision: str  # "float32" or "bfloat16"
+    weight_averaging: float  # the share of steps
+    min_steps: int
     early_stopping: EarlyStopping | None
     keep_slots: bool  # whether training will go on from the result
     verbose: int
@@ -48,6 +51,8 @@ class Settings(NamedTuple):
             learning_rate_schedule="constant",
             keep_slots=True,
             augmentation=self.augmentation and self.augmentation.of_partial_fit(),
+            weight_averaging=0.0,
+            min_steps=0,
         )
 
 
@@ -72,6 +77,17 @@ class TrainingTask(NamedTuple):
             len(self.split.rows), self.settings.batch_size, is_normalized=is_normalized
         )
 
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs are planned: as many as were asked for, or as the least steps need."""
+        settings = self.settings
+        return max(settings.epochs, math.ceil(settings.min_steps / self.batches.n_steps))
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps are planned."""
+        return self.n_epochs * self.batches.n_steps
+
     def count_batches(self, steps: np.ndarray) -> np.ndarray:
         """Return how many batches are behind the moving statistics, before steps of this training.
 
@@ -94,6 +110,8 @@ def read_settings(params: Mapping[str, Any], augmentation: Augmentation | None =
         epochs=int(params["epochs"]),
         batch_size=min(int(params["batch_size"]), _LARGEST_BATCH),
         precision=training_precision(params["precision"]),
+        weight_averaging=float(params["weight_averaging"]),
+        min_steps=int(params["min_steps"]),
         early_stopping=stopping if params["early_stopping"] else None,
         keep_slots=bool(params["warm_start"]),
         verbose=int(params["verbose"]),
