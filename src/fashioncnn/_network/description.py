@@ -25,7 +25,7 @@ Description = dict[str, Any]
 
 _SMALL = ("architecture", "scaling", "compilation", "pixel_range", "checkpoint")
 _ARRAYS = ("weights", "slots", "raw_weights")  # of the checkpoint; apart from what is small
-_ADDED = ("test_time_flip", "raw_weights")  # since the first version: older ones lack them
+_ADDED = ("test_time_flip",)  # to the network since the first version; they have defaults
 
 Record = TypeVar("Record")
 
@@ -81,7 +81,7 @@ def network_from(description: Description) -> FittedNetwork:
 
 def _read(parts: Description) -> FittedNetwork:
     known = {*_SMALL, *_ARRAYS, *_ADDED}
-    _check_fields(parts, known - {*_ADDED}, known)
+    _check_fields(parts, known - {*_ADDED, "raw_weights"}, known)
     arrays = {
         "weights": parts["weights"],
         "slots": _with_tuples(parts["slots"]),
