@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Recipes are classifiers with plain, explicit parameters."""
 
+import inspect
+import json
+import warnings
+
+import numpy as np
 import pytest
 from sklearn.base import clone
 
-from fashioncnn import FashionCNNClassifier
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+from fashioncnn.recipes import RECIPES
 
 
 def test_article():
@@ -18,9 +24,40 @@ def test_article():
     assert clone(clf).get_params() == clf.get_params()
 
 
-def test_overrides():
-    clf = FashionCNNClassifier.from_recipe("article", epochs=3, random_state=7)
-    assert (clf.epochs, clf.random_state, clf.scaling) == (3, 7, "unit")
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_parameter_is_explicit_and_plain(name):
+    clf = FashionCNNClassifier.from_recipe(name)
+    params = clf.get_params()
+    assert params.keys() == FashionCNNClassifier().get_params().keys()
+    assert params == {**FashionCNNClassifier().get_params(), **RECIPES[name]}
+    assert json.loads(json.dumps(params)).keys() == params.keys()
+    assert clone(clf).get_params() == params
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_overrides(name):
+    clf = FashionCNNClassifier.from_recipe(name, epochs=3, augment=None, random_state=7)
+    assert (clf.epochs, clf.augment, clf.random_state) == (3, None, 7)
+    others = RECIPES[name].keys() - {"epochs", "augment"}
+    assert all(getattr(clf, other) == RECIPES[name][other] for other in others)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_docstring_names_every_recipe(name):
+    assert f'"{name}"' in inspect.getdoc(FashionCNNClassifier.from_recipe)
+
+
+def test_fast_learns_the_sample():
+    X, y = load_fashion_mnist_sample("train")
+    X_test, y_test = load_fashion_mnist_sample("test")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = FashionCNNClassifier.from_recipe("fast", random_state=0).fit(X, y)
+    assert clf.score(X_test, y_test) > 0.86
+    mirrored = X_test[:100, :, ::-1]
+    np.testing.assert_allclose(
+        clf.predict_proba(X_test[:100]), clf.predict_proba(mirrored), atol=1e-5
+    )
 
 
 def test_subclasses_make_themselves():
@@ -31,7 +68,7 @@ def test_subclasses_make_themselves():
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match=r"Unknown recipe 'artikel'.*\['article'\]"):
+    with pytest.raises(ValueError, match=r"Unknown recipe 'artikel'.*\['article', 'fast'\]"):
         FashionCNNClassifier.from_recipe("artikel")
     with pytest.raises(ValueError, match="Invalid parameter 'lr'"):
         FashionCNNClassifier.from_recipe("article", lr=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What each ingredient of a recipe brings: the recipe with one of them changed each."""
+"""What each ingredient of a recipe brings: the recipe with one thing changed each."""
 
 import pandas as pd
 from accuracy_tables import Report, groups, percent
@@ -8,13 +8,20 @@ from small_data import difference
 from variants import Settings, Variant
 
 CHANGES: dict[str, Settings] = {
-    "no augmentation": {"augment": None},
+    "AdamW": {"optimizer": "adamw", "learning_rate": 0.02, "weight_decay": 0.05},
+    "no flips": {"augment": None, "test_time_flip": False},
     "no flip at test time": {"test_time_flip": False},
-    "no average of weights": {"weight_averaging": 0.0},
+    "random flips": {"augment": {"flip": "random"}},
+    "shifts, too": {"augment": {"flip": "alternating", "shift": 1}},
+    "no batch normalisation": {"batch_normalization": False, "learning_rate": 0.01},
+    "no dense layer": {"dense_units": []},
     "no label smoothing": {"label_smoothing": 0.0},
     "no weight decay": {"weight_decay": 0.0},
     "constant learning rate": {"learning_rate_schedule": "constant"},
-    "no batch normalisation": {"batch_normalization": False},
+    "average of weights": {"weight_averaging": 0.25},
+    "dropout": {"dense_dropout": 0.25},
+    "batches of 128": {"batch_size": 128, "learning_rate": 0.1},
+    "SiLU": {"activation": "silu"},
     "padding valid": {"padding": "valid"},
     "float32": {"precision": "float32"},
 }
