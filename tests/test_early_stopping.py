@@ -98,6 +98,12 @@ def test_a_schedule_spans_the_epochs_that_were_asked_for(images, small):
     assert stopped.history_["learning_rate"] == rates[:3]
 
 
+def test_a_schedule_that_spans_a_least_number_of_steps_warns_too(images, small):
+    settings = {"learning_rate_schedule": "cosine", "epochs": 2, "min_steps": 30}
+    with pytest.warns(UserWarning, match="falls over at least 2 epochs"):
+        small(early_stopping=True, **settings).fit(*images)
+
+
 def test_nothing_to_hold_out_says_what_to_do():
     clf = FashionCNNClassifier((2,), early_stopping=True)
     with pytest.raises(ValueError, match=r"more than one member\..*early_stopping=False"):

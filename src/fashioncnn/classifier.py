@@ -215,7 +215,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         Training, also with `warm_start` and `partial_fit`, goes on from the raw weights, which
         callbacks see as well; where `warm_start` is False, a fit does not keep them, and
         `partial_fit` goes on from the average. It is of use where the learning rate is still high
-        at the end, as with a constant one; a step takes 3 % longer at most. `partial_fit` itself
+        at the end, as with a constant one; a step takes a few per cent longer. `partial_fit` itself
         does not average.
     min_steps : int, default=0
         Passes over the data are repeated until there are at least so many steps: training plans

@@ -117,10 +117,11 @@ def check_fit_input(
 def _warn_of_cut_schedule(estimator: BaseEstimator) -> None:
     """Warn where early stopping may end training while the schedule's rate is still high."""
     schedule, epochs = estimator.learning_rate_schedule, estimator.epochs
-    can_stop = estimator.early_stopping and estimator.n_iter_no_change + 1 < epochs
-    if can_stop and schedule != "constant":
+    is_long = estimator.min_steps or estimator.n_iter_no_change + 1 < epochs
+    if estimator.early_stopping and is_long and schedule != "constant":
+        planned = f"at least {epochs}" if estimator.min_steps else f"all {epochs}"
         warn_user(
-            f"learning_rate_schedule={schedule!r} falls over all {epochs} epochs, but "
+            f"learning_rate_schedule={schedule!r} falls over {planned} epochs, but "
             "early_stopping=True may end training long before that, which may cost accuracy. "
             "Use early_stopping=False and fewer epochs, or learning_rate_schedule='constant'."
         )
