@@ -43,11 +43,13 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "muon",
         "learning_rate": 0.2,
         "learning_rate_schedule": "one_cycle",
+        "weight_decay": 0.01,
         "epochs": 4,
         "batch_size": 256,
         "augment": "flip",
         "scaling": "standardize",
         "precision": "auto",
         "test_time_flip": True,
+        "min_steps": 750,
     },
 }
