@@ -407,10 +407,18 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        name : {"article"}
+        name : {"article", "fast"}
             "article" is modelled on an article that reports 91.66 % test accuracy on Fashion-MNIST:
             the default network, pixels divided by 255, 30 % of the data held out for validation
             (shuffled and stratified), Adam, batches of 128, 12 epochs.
+
+            "fast" is for a good network in seconds: three convolutions of 16, 32 and 64 filters
+            with batch normalisation, Muon, and mirror images in training and prediction; 98,778
+            parameters on 28 x 28 grey pixels. It reaches FAST_TEST % test accuracy on Fashion-MNIST
+            in FAST_TIME s, with ``epochs=10`` LONG_TEST % in LONG_TIME s (means of five seeds; two
+            cores of an EPYC, tracing included; plain Keras takes T_TIME s for the article's 91.9 %).
+            It takes at least 750 steps, so it suits few images, too. Where a mirror image means
+            something else, as with digits and letters, add ``augment=None, test_time_flip=False``.
         **overrides
             Parameters of the class that take the place of the recipe's.
 
@@ -429,6 +437,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         >>> from fashioncnn import FashionCNNClassifier
         >>> FashionCNNClassifier.from_recipe("article", epochs=3).validation_fraction
         0.3
+        >>> FashionCNNClassifier.from_recipe("fast", epochs=10).optimizer
+        'muon'
         """
         if name not in list(RECIPES):  # a list, unlike a dict, takes names that have no hash
             raise ValueError(f"Unknown recipe {name!r}. The recipes are {sorted(RECIPES)}.")
