@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fashioncnn import FashionCNNClassifier
+from fashioncnn._inputs.architecture import build_architecture
+from fashioncnn._network import checkpoint
 
 
 @pytest.fixture
@@ -26,9 +28,9 @@ def test_a_variant_is_typed_as_recipe_overrides_and_label(load):
     variant = parse("long: article epochs=30 conv_stacks=((8,),16) padding=same")
     assert variant.label == "long"
     overrides = {"epochs": 30, "conv_stacks": ((8,), 16), "padding": "same"}
-    assert variant == ("long", "article", overrides)
+    assert variant == ("long", "article", overrides, None)
     assert variant.new(random_state=1).get_params().items() >= overrides.items()
-    assert parse("article") == ("article", "article", {})
+    assert parse("article") == ("article", "article", {}, None)
     assert parse("default").settings["validation_fraction"] is None
     with pytest.raises(ValueError, match="'epochs' in 'article epochs' has no value"):
         parse("article epochs")
@@ -40,7 +42,7 @@ def test_variants_of_a_file(load, tmp_path, name):
     prefix = "VARIANTS = " if name.endswith(".py") else ""
     (tmp_path / name).write_text(prefix + json.dumps(table), encoding="utf-8")
     variants = load("variants").read_variants(tmp_path / name, "article")
-    assert variants == [("one", "article", {"epochs": 1}), ("two", "default", {})]
+    assert variants == [("one", "article", {"epochs": 1}, None), ("two", "default", {}, None)]
 
 
 @pytest.mark.parametrize(
@@ -221,9 +223,59 @@ def test_ablation_changes_what_the_recipe_has(load, monkeypatch, capsys):
         "no magic": {"magic": None},
     }
     monkeypatch.setattr(ablation, "CHANGES", changes)
+    monkeypatch.setattr(ablation, "IDEAS", ["luck"])
     recipe, *changed = ablation.list_variants(variants.parse_variant("article"))
-    assert changed == [recipe.changed("article, no dropout", {"conv_dropout": 0.0})]
+    assert changed == [
+        recipe.changed("article, no dropout", {"conv_dropout": 0.0}),
+        recipe._replace(label="article, luck", idea="luck"),
+    ]
+    assert changed[1].settings == {**recipe.settings, "idea": "luck"}
     assert "no magic, for there is no parameter magic" in capsys.readouterr().out
+
+
+def started_from(clf, idea, load, X):
+    """Return the weights that a fit starts from, with an idea and without."""
+    architecture = build_architecture(vars(clf), X.shape[1:], 2)
+    start = [checkpoint.new_checkpoint(architecture, 0).weights]
+    with load("ideas").tried(idea, X):
+        start.append(checkpoint.new_checkpoint(architecture, 0).weights)
+    np.testing.assert_equal(checkpoint.new_checkpoint(architecture, 0).weights, start[0])
+    return start[::-1]
+
+
+def test_ideas_change_the_weights_that_training_starts_from(load):
+    X = np.random.default_rng(0).integers(0, 255, (300, 8, 8, 2)).astype(np.uint8)
+    clf = FashionCNNClassifier((40, 30), kernel_size=3, batch_normalization=True)
+    whitened, before = started_from(clf, "whitened first layer", load, X)
+    kernel = whitened.pop("stack1_conv1/kernel").reshape(-1, 40)
+    np.testing.assert_allclose(kernel[:, :18], -kernel[:, 18:36])
+    images = (X - X.mean((0, 1, 2))) / X.std((0, 1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(1, 2))
+    outputs = np.moveaxis(windows, 3, -1).reshape(-1, 18) @ kernel[:, :18]
+    np.testing.assert_allclose(outputs.T @ outputs / len(outputs), np.eye(18), atol=0.01)
+    np.testing.assert_equal(whitened, {name: before[name] for name in whitened})
+
+    passing, before = started_from(clf, "partial-identity kernels", load, X)
+    kernel = passing.pop("stack2_conv1/kernel")
+    np.testing.assert_array_equal(kernel.sum((0, 1)), np.eye(40, 30))
+    np.testing.assert_array_equal(kernel[1, 1], np.eye(40, 30))
+    np.testing.assert_equal(passing, {name: before[name] for name in passing})
+
+
+def test_biases_learn_at_a_higher_rate(load):
+    X = np.random.default_rng(0).integers(0, 255, (40, 4, 4)).astype(np.uint8)
+    y = np.arange(40) % 2
+    fits = []
+    for idea in (None, "8 times the rate for biases"):
+        load("fitting").forget_programs()
+        with load("ideas").tried(idea, X):
+            clf = FashionCNNClassifier((2,), (), epochs=1, batch_size=40, random_state=0)
+            fits.append(clf.fit(X, y)._network.weights)
+    plain, faster = fits
+    bias = "predictions/bias"
+    np.testing.assert_allclose(faster[bias], 8 * plain[bias], rtol=1e-5)
+    np.testing.assert_array_equal(faster["predictions/kernel"], plain["predictions/kernel"])
+    load("fitting").forget_programs()
 
 
 def runs_of(label, times, **more):

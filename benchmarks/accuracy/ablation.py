@@ -3,6 +3,7 @@
 
 import pandas as pd
 from accuracy_tables import Report, groups, percent
+from ideas import IDEAS
 from report import markdown
 from small_data import difference
 from variants import Settings, Variant
@@ -28,7 +29,7 @@ CHANGES: dict[str, Settings] = {
 
 
 def list_variants(recipe: Variant) -> list[Variant]:
-    """Return the recipe, and each change that changes something."""
+    """Return the recipe, each change that changes something, and it with each idea."""
     settings = recipe.settings
     variants = [recipe]
     for label, changes in CHANGES.items():
@@ -37,7 +38,9 @@ def list_variants(recipe: Variant) -> list[Variant]:
             print(f"Left out: {label}, for there is no parameter {', '.join(unknown)}.")
         elif any(settings[name] != value for name, value in changes.items()):
             variants.append(recipe.changed(f"{recipe.label}, {label}", changes))
-    return variants
+    return variants + [
+        recipe._replace(label=f"{recipe.label}, {idea}", idea=idea) for idea in IDEAS
+    ]
 
 
 def table(report: Report) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from data_sets import DATA_SETS, Data
+from ideas import tried
 from resumption import resumable
 from sklearn.metrics import accuracy_score, log_loss
 from variants import KERAS, Settings, Variant
@@ -49,7 +50,7 @@ def fit_and_test(run: Run, n_images: int | None, state: Path | None) -> Figures:
         return fit_and_test_keras(data, run.seed, **run.variant.overrides)
     clf = run.variant.new(random_state=run.seed)
     forget_programs()
-    with resumable(state) as clock:
+    with tried(run.variant.idea, data.X), resumable(state) as clock:
         clf.fit(data.X, data.y)
         seconds = clock.seconds
     return {

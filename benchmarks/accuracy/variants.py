@@ -21,6 +21,7 @@ class Variant(NamedTuple):
     label: str
     recipe: str
     overrides: Settings
+    idea: str | None = None  # of those of `ideas`
 
     def new(self, **more: Any) -> FashionCNNClassifier:
         """Return an unfitted classifier; parameters that do not exist are refused."""
@@ -31,7 +32,7 @@ class Variant(NamedTuple):
 
     def changed(self, label: str, overrides: Settings) -> "Variant":
         """Return the same with other parameters, under another label."""
-        return Variant(label, self.recipe, {**self.overrides, **overrides})
+        return self._replace(label=label, overrides={**self.overrides, **overrides})
 
     @property
     def settings(self) -> Settings:
@@ -41,6 +42,7 @@ class Variant(NamedTuple):
         clf = self.new()
         clf._validate_params()  # before hours of training, not after them
         params = {name: value for name, value in clf.get_params().items() if name != "random_state"}
+        params |= {"idea": self.idea} if self.idea else {}
         return json.loads(json.dumps(params, default=lambda value: value.tolist()))
 
 

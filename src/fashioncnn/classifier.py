@@ -416,7 +416,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             with batch normalisation, Muon, and mirror images in training and prediction; 98,778
             parameters on 28 x 28 grey pixels. It reaches FAST_TEST % test accuracy on Fashion-MNIST
             in FAST_TIME s, with ``epochs=10`` LONG_TEST % in LONG_TIME s (means of five seeds; two
-            cores of an EPYC, tracing included; plain Keras takes T_TIME s for the article's 91.9 %).
+            cores of an EPYC, tracing included; Keras takes T_TIME s for the article).
             It takes at least 750 steps, so it suits few images, too. Where a mirror image means
             something else, as with digits and letters, add ``augment=None, test_time_flip=False``.
         **overrides
