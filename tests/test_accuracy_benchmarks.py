@@ -269,7 +269,8 @@ def test_biases_learn_at_a_higher_rate(load):
     for idea in (None, "8 times the rate for biases"):
         load("fitting").forget_programs()
         with load("ideas").tried(idea, X):
-            clf = FashionCNNClassifier((2,), (), epochs=1, batch_size=40, random_state=0)
+            params = {"optimizer": "muon", "epochs": 1, "random_state": 0}
+            clf = FashionCNNClassifier((2,), (), **params)
             fits.append(clf.fit(X, y)._network.weights)
     plain, faster = fits
     bias = "predictions/bias"

@@ -69,7 +69,7 @@ def partial_identity(X: np.ndarray) -> AbstractContextManager[Any]:
 
 
 def higher_bias_rates(X: np.ndarray) -> AbstractContextManager[Any]:
-    """Let biases, also those of batch normalisation, and its factors learn at a higher rate."""
+    """Let Muon change biases, and what else is no kernel, at a higher rate."""
     from fashioncnn._tensorflow import optimizers
 
     apply = optimizers._apply_adam
