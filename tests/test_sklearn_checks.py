@@ -27,6 +27,7 @@ CONFIGURATIONS = [
     {"early_stopping": True},
     {"loss": "sparse_categorical_crossentropy"},
     {"optimizer": "adamw"},
+    {"optimizer": "muon"},
     {"optimizer": "rmsprop"},
     {"optimizer": "sgd"},
     {"conv_stacks": (8, (16, 16)), "validation_fraction": 0.2},
@@ -39,6 +40,10 @@ CONFIGURATIONS = [
     {"learning_rate_schedule": "one_cycle"},
     {"weight_decay": 0.01},
     {"warm_start": True},
+    # Mirrored or moved, rows of features would be other data.
+    {"augment": {"erase": 0.1}},
+    {"weight_averaging": 0.3},
+    {"min_steps": 30},
 ]
 
 
