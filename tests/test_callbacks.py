@@ -179,9 +179,17 @@ def test_every_hook_is_called_with_what_keras_gives(data, make, optimizer, loss)
     assert_same_training(clf, model, history)
 
 
-@pytest.mark.parametrize("is_normalized", [False, True])
-def test_who_only_looks_changes_no_bit(images, small, is_normalized):
-    settings = {"validation_fraction": 0.2, "epochs": 3, "batch_normalization": is_normalized}
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"batch_normalization": True},
+        {"optimizer": "muon", "augment": "flip_shift", "test_time_flip": True},
+    ],
+    ids=str,
+)
+def test_who_only_looks_changes_no_bit(images, small, params):
+    settings = {"validation_fraction": 0.2, "epochs": 3, **params}
     plain = small(**settings).fit(*images)
     watched = small(**settings, callbacks=Recorder()).fit(*images)
     assert watched.history_ == plain.history_

@@ -28,6 +28,7 @@ def assert_same(one, other, X):
         {},
         {"batch_normalization": True, "optimizer": "sgd"},
         {"optimizer": "rmsprop", "validation_fraction": 0.2, "weight_decay": 0.1},
+        {"optimizer": "muon", "batch_normalization": True},
         {"optimizer": "adamw", "class_weight": "balanced", "label_smoothing": 0.1},
     ],
     ids=str,

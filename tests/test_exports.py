@@ -141,7 +141,7 @@ import keras, numpy as np
 
 warnings.simplefilter("error", UserWarning)
 X, labels = np.load("X.npy"), np.load("labels.npy")
-for name in ("adam", "adamw", "rmsprop", "sgd"):
+for name in ("adam", "adamw", "muon", "rmsprop", "sgd"):
     model, other = (keras.models.load_model(f"{name}.keras") for _ in range(2))
     other.load_weights(f"{name}.weights.h5")
     for each in (model, other, keras.models.load_model(f"{name}.h5")):
@@ -162,7 +162,7 @@ def test_what_is_saved_loads_without_a_warning_and_trains_on(images, small, tmp_
     X, y = images
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "labels.npy", np.eye(3)[np.unique(y, return_inverse=True)[1]])
-    for name in ("adam", "adamw", "rmsprop", "sgd"):
+    for name in ("adam", "adamw", "muon", "rmsprop", "sgd"):
         clf = small(epochs=2, optimizer=name).fit(X, y)
         np.save(tmp_path / f"{name}.npy", clf.predict_proba(X))
         clf.model_.save(tmp_path / f"{name}.keras")

@@ -111,7 +111,7 @@ def test_program_computes_what_keras_does(params):
     np.testing.assert_allclose(logits, model(images), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "rmsprop", "sgd"])
 def test_model_is_compiled_with_the_optimizer(images, small, name):
     clf = small(optimizer=name, learning_rate=0.02, weight_decay=0.1, epochs=1).fit(*images)
     optimizer = clf.model_.optimizer
@@ -204,7 +204,13 @@ def test_model_is_a_copy_that_a_refit_drops(images, small):
 
 @pytest.mark.parametrize(
     ("optimizer", "name"),
-    [("adam", "Adam"), ("adamw", "AdamW"), ("rmsprop", "RMSprop"), ("sgd", "SGD")],
+    [
+        ("adam", "Adam"),
+        ("adamw", "AdamW"),
+        ("muon", "Muon"),
+        ("rmsprop", "RMSprop"),
+        ("sgd", "SGD"),
+    ],
 )
 def test_model_is_compiled_with_the_parameters(images, small, optimizer, name):
     model = small(epochs=1, optimizer=optimizer, learning_rate=0.005).fit(*images).model_

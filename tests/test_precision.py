@@ -134,7 +134,7 @@ def test_bfloat16_trains_float32_weights(images, small, precision):
 
 
 @pytest.mark.usefixtures("with_bfloat16")
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "muon", "rmsprop", "sgd"])
 def test_bfloat16_learns_with_batch_normalisation(images, small, optimizer):
     X, y = images
     settings = {"optimizer": optimizer, "learning_rate": None, "epochs": 40, "batch_size": 30}

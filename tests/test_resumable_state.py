@@ -58,6 +58,7 @@ CASES = {
     "batch normalisation": {"batch_normalization": True, "precision": "bfloat16"},
     "schedule": {"learning_rate_schedule": "one_cycle", "optimizer": "sgd", "weight_decay": 0.1},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.05},
+    "Muon": {"optimizer": "muon", "batch_normalization": True},
     "moments are kept": {"warm_start": True, "optimizer": "rmsprop"},
     "augmentation": {"augment": {"flip": "alternating", "shift": 1, "erase": 0.5}},
     "an average": {"weight_averaging": 0.5, "batch_normalization": True, "warm_start": True},
