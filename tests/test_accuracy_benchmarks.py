@@ -203,14 +203,17 @@ def test_means_of_differences_over_data_sets(load):
     accuracies = {"default": (0.5, 0.6), "fast": (0.51, 0.63)}
     runs = [
         {"data": data, "variant": label, "settings": label, "seed": seed, "seconds": 2.0}
-        | {"accuracy": accuracy + shift * (label == "fast")}
+        | {"accuracy": accuracy + shift * (label == "fast"), "log_loss": 0.5}
         for data, shift in {"one": 0.0, "two": -0.1}.items()
         for label, values in accuracies.items()
         for seed, accuracy in enumerate(values)
     ]
     text = small_data.table({"runs": runs})
-    assert "| one | default | 2 | 55.00 % ± 7.07 | 2.0 ± 0.0 |  |  |" in text
-    assert "| one | fast | 2 | 57.00 % ± 8.49 | 2.0 ± 0.0 | +2.00 ± 1.00 | no worse |" in text
+    assert "| one | default | 2 | 55.00 % ± 7.07 | 0.500 ± 0.000 | 2.0 ± 0.0 |  |  |" in text
+    assert (
+        "| one | fast | 2 | 57.00 % ± 8.49 | 0.500 ± 0.000 | 2.0 ± 0.0 | +2.00 ± 1.00 | no worse |"
+        in text
+    )
     assert "| -8.00 ± 1.00 | worse |" in text
     assert "fast: -3.00 points on 2 data sets, below 0" in text
 

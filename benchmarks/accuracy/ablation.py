@@ -2,7 +2,7 @@
 """What each ingredient of a recipe brings: the recipe with one thing changed each."""
 
 import pandas as pd
-from accuracy_tables import Report, groups, percent
+from accuracy_tables import Report, groups, percent, spread
 from ideas import IDEAS
 from report import markdown
 from small_data import difference
@@ -51,6 +51,7 @@ def table(report: Report) -> str:
         {
             "": label,
             "seeds": len(runs),
+            "log loss": spread(runs["log_loss"], 3),
             "accuracy": percent(runs["accuracy"]),
             "difference ± its standard error": difference(runs["accuracy"], first["accuracy"])
             if runs is not first

@@ -98,6 +98,7 @@ def row(name: str, label: str, runs: pd.DataFrame, to_default: Difference | None
         "variant": label,
         "seeds": len(runs),
         "accuracy": percent(runs["accuracy"]),
+        "log loss": spread(runs["log_loss"], 3),
         "seconds": spread(runs["seconds"], 1),
         "difference": to_default or "",
         "verdict": to_default.verdict if to_default else "",
