@@ -16,6 +16,8 @@ CHANGES: dict[str, Settings] = {
     "shifts, too": {"augment": {"flip": "alternating", "shift": 1}},
     "no batch normalisation": {"batch_normalization": False, "learning_rate": 0.01},
     "no dense layer": {"dense_units": []},
+    "global pooling": {"global_pooling": "max"},
+    "two convolutions in the last stack": {"conv_stacks": [16, 32, [64, 64]]},
     "no label smoothing": {"label_smoothing": 0.0},
     "no weight decay": {"weight_decay": 0.0},
     "constant learning rate": {"learning_rate_schedule": "constant"},
