@@ -414,11 +414,12 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
             "fast" is for a good network in seconds: three convolutions of 16, 32 and 64 filters
             with batch normalisation, Muon, and mirror images in training and prediction; 98,778
-            parameters on 28 x 28 grey pixels. It reaches FAST_TEST % test accuracy on Fashion-MNIST
-            in FAST_TIME s, with ``epochs=10`` LONG_TEST % in LONG_TIME s (means of five seeds; two
-            cores of an EPYC, tracing included; Keras takes T_TIME s for the article).
-            It takes at least 750 steps, so it suits few images, too. Where a mirror image means
-            something else, as with digits and letters, add ``augment=None, test_time_flip=False``.
+            parameters on 28 x 28 grey pixels. On Fashion-MNIST it reaches 92.5 % test accuracy in 8
+            seconds, and 93.4 % in 21 with ``epochs=10`` (means of five seeds; two cores of an EPYC
+            with bfloat16, tracing included; plain Keras takes 232 seconds for the article). It
+            takes at least 750 steps, so it suits few images, too: for fewer, set `min_steps`. Where
+            a mirror image means something else, as with digits and letters, add ``augment=None,
+            test_time_flip=False``. Label smoothing keeps its probabilities away from 0 and 1.
         **overrides
             Parameters of the class that take the place of the recipe's.
 
