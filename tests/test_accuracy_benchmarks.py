@@ -265,14 +265,15 @@ def test_ideas_change_the_weights_that_training_starts_from(load):
     np.testing.assert_equal(passing, {name: before[name] for name in passing})
 
 
-def test_biases_learn_at_a_higher_rate(load):
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_biases_learn_at_a_higher_rate(load, optimizer):
     X = np.random.default_rng(0).integers(0, 255, (40, 4, 4)).astype(np.uint8)
     y = np.arange(40) % 2
     fits = []
     for idea in (None, "8 times the rate for biases"):
         load("fitting").forget_programs()
         with load("ideas").tried(idea, X):
-            params = {"optimizer": "muon", "epochs": 1, "random_state": 0}
+            params = {"optimizer": optimizer, "epochs": 1, "random_state": 0}
             clf = FashionCNNClassifier((2,), (), **params)
             fits.append(clf.fit(X, y)._network.weights)
     plain, faster = fits
@@ -322,11 +323,11 @@ def test_the_curve_is_drawn_of_fits_and_of_epochs_of_keras(load, tmp_path):
 
 def test_settings_are_committed_before_the_test_set_is_used(load, options, monkeypatch):
     comparisons = load("comparisons")
-    monkeypatch.setattr(comparisons, "commit", lambda path: "abc+")
-    with pytest.raises(SystemExit, match=r"recipes\.py has changes"):
+    monkeypatch.setattr(comparisons, "commit", lambda path="src": "abc+")
+    with pytest.raises(SystemExit, match="src has changes"):
         comparisons.frozen(options("recipes", "article"))
     assert not comparisons.frozen(options("recipes", "article", "--images", "300")).alone
-    monkeypatch.setattr(comparisons, "commit", lambda path: "abc")
+    monkeypatch.setattr(comparisons, "commit", lambda path="src": "abc")
     conditions = comparisons.frozen(options("time", "article", "--alone"))
     assert conditions == ("time", None, True, True, True, (("settings_commit", "abc"),))
 

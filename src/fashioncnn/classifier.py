@@ -25,6 +25,7 @@ from fashioncnn._inputs.fit_data import (
     check_score_input,
     split_data,
     train_on_all,
+    warn_of_cut_schedule,
 )
 from fashioncnn._inputs.images import check_images
 from fashioncnn._inputs.nested import parse_augment, parse_callbacks
@@ -417,11 +418,13 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             parameters on 28 x 28 grey pixels. On Fashion-MNIST it reaches 92.5 % test accuracy in 8
             seconds, and 93.4 % in 21 with ``epochs=10`` (means of five seeds; two cores of an EPYC
             with bfloat16, tracing included; plain Keras takes 232 seconds for the article). It
-            takes at least 750 steps, so it suits few images, too: for fewer, set `min_steps`. Where
-            a mirror image means something else, as with digits and letters, add ``augment=None,
-            test_time_flip=False``. Label smoothing keeps its probabilities away from 0 and 1.
+            takes at least 750 steps, so it suits few images, too; for more, set a higher
+            `min_steps`. Where a mirror image means something else, as with digits and letters, add
+            ``augment=None, test_time_flip=False``. Label smoothing keeps its probabilities away
+            from 0 and 1. `partial_fit`, whose rate is constant, wants a lower `learning_rate`: 0.01.
         **overrides
-            Parameters of the class that take the place of the recipe's.
+            Parameters of the class that take the place of the recipe's. With `epochs` but no
+            `min_steps`, that is 0, so that there are just so many epochs.
 
         Returns
         -------
@@ -443,8 +446,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         if name not in list(RECIPES):  # a list, unlike a dict, takes names that have no hash
             raise ValueError(f"Unknown recipe {name!r}. The recipes are {sorted(RECIPES)}.")
+        settings = {**RECIPES[name], **overrides}
+        if "epochs" in overrides and "min_steps" not in overrides:
+            settings["min_steps"] = 0  # which would make more epochs of few images
         classifier = cls()
-        classifier.set_params(**{**RECIPES[name], **overrides})
+        classifier.set_params(**settings)
         return classifier
 
     @_validate_parameters
@@ -610,6 +616,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         architecture, checkpoint = self._initial_network(data, previous)
         fraction, seed = self._held_out_fraction(), checkpoint.seeds.split
         split = train_on_all(data) if is_partial else split_data(data, fraction, seed)
+        if not is_partial:
+            warn_of_cut_schedule(self, len(split.rows))
         if previous is None:
             scaling = fit_scaling(
                 self.scaling, data.images.pixels, split.rows, data.source_dtype, is_piece=is_partial

@@ -29,6 +29,7 @@ from fashioncnn._inputs.weights import (
     scale_to_mean_one,
 )
 from fashioncnn._messages import TRAIN_ANEW, WITH_WEIGHT, warn_user
+from fashioncnn._network.batches import divide_into_batches
 from fashioncnn._network.data import (
     ImageSelection,
     ImageShape,
@@ -109,21 +110,33 @@ def check_fit_input(
     images = LabelledImages(pixels, codes, relative_product(weights, weight_of_class[codes]))
     data = TrainingData(images, source_dtype, value_range, classes, None)
     data = data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
-    _warn_of_cut_schedule(estimator)
     _warn_of_unseen_mirror_images(estimator)
     return data
 
 
-def _warn_of_cut_schedule(estimator: BaseEstimator) -> None:
-    """Warn where early stopping may end training while the schedule's rate is still high."""
-    schedule, epochs = estimator.learning_rate_schedule, estimator.epochs
-    is_long = estimator.min_steps or estimator.n_iter_no_change + 1 < epochs
-    if estimator.early_stopping and is_long and schedule != "constant":
-        planned = f"at least {epochs}" if estimator.min_steps else f"all {epochs}"
+def warn_of_cut_schedule(estimator: BaseEstimator, n_rows: int) -> None:
+    """Warn where early stopping may end training while the schedule's rate is still high.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has the parameters.
+    n_rows : int
+        The number of images to train on.
+    """
+    schedule = estimator.learning_rate_schedule
+    if not estimator.early_stopping or schedule == "constant":
+        return
+    batches = divide_into_batches(
+        n_rows, estimator.batch_size, is_normalized=estimator.batch_normalization
+    )
+    epochs = batches.n_epochs(estimator.epochs, estimator.min_steps)
+    if estimator.n_iter_no_change + 1 < epochs:
+        fewer = "fewer epochs" if epochs == estimator.epochs else "a lower min_steps"
         warn_user(
-            f"learning_rate_schedule={schedule!r} falls over {planned} epochs, but "
+            f"learning_rate_schedule={schedule!r} falls over all {epochs} epochs, but "
             "early_stopping=True may end training long before that, which may cost accuracy. "
-            "Use early_stopping=False and fewer epochs, or learning_rate_schedule='constant'."
+            f"Use early_stopping=False and {fewer}, or learning_rate_schedule='constant'."
         )
 
 
@@ -134,8 +147,8 @@ def _warn_of_unseen_mirror_images(estimator: BaseEstimator) -> None:
         warn_user(
             "test_time_flip=True averages predictions over images and their mirror images, but "
             "augment has no flip. Unless X has mirror images too, training sees none, which may "
-            "cost much accuracy. Use augment='flip' where a mirror image has the same label, else "
-            "test_time_flip=False."
+            "cost much accuracy. Where a mirror image has the same label, use augment='flip' or "
+            "'flip_shift', or a dict with a flip; else use test_time_flip=False."
         )
 
 

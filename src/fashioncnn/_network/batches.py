@@ -41,6 +41,10 @@ class Batches(NamedTuple):
         """Return where a batch begins, or after the last one the number of rows."""
         return step * self.size if step < self.n_steps else self.n_rows
 
+    def n_epochs(self, epochs: int, min_steps: int) -> int:
+        """Return how many epochs to plan: those asked for, or more for a least number of steps."""
+        return max(epochs, math.ceil(min_steps / self.n_steps))
+
     def counts(self, steps: np.ndarray) -> np.ndarray:
         """Return how many batches there are before some steps, counted over epochs from 0.
 

@@ -103,7 +103,7 @@ def _keep_latest(latest: OrderedDict[Key, Value], key: Key, value: Value, most: 
         latest.popitem(last=False)
 
 
-# Variables that no training uses. They are as large as the weights three times over, or four with
+# Variables that no training uses. They are as large as the weights three times over, or five with
 # sums, so there are few for the whole process, and not some for each program.
 _idle_variables: OrderedDict[tuple[Architecture, str, bool], TrainingVariables] = OrderedDict()
 _idle_lock = Lock()

@@ -18,7 +18,8 @@ from fashioncnn._tensorflow.optimizers import UpdateRule, Variable, decay_kernel
 class TrainingVariables:
     """The variables that training changes: the weights, and each trainable weight's moments.
 
-    Where weights are averaged, there are also the sums of their values after some of the steps.
+    Where weights are averaged, there are also the sums of their values after some of the steps, in
+    float64.
     """
 
     weights: Mapping[str, Variable]
@@ -130,9 +131,9 @@ def new_training_variables(
 ) -> TrainingVariables:
     """Create the variables for one training of the network at a time."""
 
-    def zeros(shape: Shape) -> Variable:
+    def zeros(shape: Shape, dtype: str = "float32") -> Variable:
         # TensorFlow keeps a kernel of each eager operation on a variable for each shape, for ever.
-        return tf.Variable(tf.zeros(shape), trainable=False, shape=tf.TensorShape(None))
+        return tf.Variable(tf.zeros(shape, dtype), trainable=False, shape=tf.TensorShape(None))
 
     weights = architecture.weights
     return TrainingVariables(
@@ -142,7 +143,9 @@ def new_training_variables(
             for name, weight in weights.items()
             if weight.is_trainable
         },
-        sums={name: zeros(weight.shape) for name, weight in weights.items() if with_sums},
+        sums={
+            name: zeros(weight.shape, "float64") for name, weight in weights.items() if with_sums
+        },
     )
 
 
@@ -262,12 +265,12 @@ def _take_step(
 def _add_to_sums(variables: TrainingVariables, is_averaged: Tensor) -> None:
     """Add the weights to their sums, or do not.
 
-    A sum takes less time than a mean that each step moves, and no step is too small to move it.
+    A sum takes less time than a mean that each step moves. In float32 it would drift in long fits.
     """
 
     def add() -> Any:
         for name, total in variables.sums.items():
-            total.assign_add(variables.weights[name])
+            total.assign_add(tf.cast(variables.weights[name], tf.float64))
         return tf.no_op()
 
     tf.cond(is_averaged, add, tf.no_op)

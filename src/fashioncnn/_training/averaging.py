@@ -44,4 +44,4 @@ class WeightAverage:
         if not self.n_steps:
             return self._variables.weights_as_numpy()
         sums = self._variables.sums_as_numpy()
-        return {name: total / np.float32(self.n_steps) for name, total in sums.items()}
+        return {name: (total / self.n_steps).astype(np.float32) for name, total in sums.items()}

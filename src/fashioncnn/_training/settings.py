@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the training loop is given: what to train, and how."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -42,7 +41,7 @@ class Settings(NamedTuple):
     early_stopping: EarlyStopping | None
     keep_slots: bool  # whether training will go on from the result
     verbose: int
-    augmentation: Augmentation | None = None
+    augmentation: Augmentation | None
 
     def of_partial_fit(self) -> "Settings":
         """Return the same for one pass at a constant rate, from which training will go on."""
@@ -79,9 +78,8 @@ class TrainingTask(NamedTuple):
 
     @property
     def n_epochs(self) -> int:
-        """How many epochs are planned: as many as were asked for, or as the least steps need."""
-        settings = self.settings
-        return max(settings.epochs, math.ceil(settings.min_steps / self.batches.n_steps))
+        """How many epochs are planned."""
+        return self.batches.n_epochs(self.settings.epochs, self.settings.min_steps)
 
     @property
     def n_steps(self) -> int:
@@ -97,8 +95,8 @@ class TrainingTask(NamedTuple):
         return self.checkpoint.n_batches + self.batches.counts(steps)
 
 
-def read_settings(params: Mapping[str, Any], augmentation: Augmentation | None = None) -> Settings:
-    """Read the settings out of the parameters of the estimator, but for the augmentation."""
+def read_settings(params: Mapping[str, Any], augmentation: Augmentation | None) -> Settings:
+    """Read the settings out of the parameters of the estimator; `augment` has been read."""
     optimizer = params["optimizer"]
     stopping = EarlyStopping(int(params["n_iter_no_change"]), float(params["tol"]))
     return Settings(
