@@ -18,7 +18,7 @@ and ``curve`` train on all 60,000, each run in a fresh process, and test on the 
 epoch. ``small`` compares a recipe with the default on small data, tested on the same test set, and
 on other data, which need ``pip install -r benchmarks/accuracy.txt``. A variant is typed as the name
 of a recipe ("default" for none, "keras" for the article's code in plain Keras), overrides, and a
-label if it shall have one. Seconds are those of fit, with tracing, without the import of TensorFlow.
+label if it shall have one. Seconds are those of fit, with tracing, without TensorFlow's import.
 
 Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
 Runs that are in the file are not repeated, and a run that was cut off goes on from where it was, at

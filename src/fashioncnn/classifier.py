@@ -421,7 +421,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             takes at least 750 steps, so it suits few images, too; for more, set a higher
             `min_steps`. Where a mirror image means something else, as with digits and letters, add
             ``augment=None, test_time_flip=False``. Label smoothing keeps its probabilities away
-            from 0 and 1. `partial_fit`, whose rate is constant, wants a lower `learning_rate`: 0.01.
+            from 0 and 1. `partial_fit`, whose rate is constant, wants ``learning_rate=0.01``.
         **overrides
             Parameters of the class that take the place of the recipe's. With `epochs` but no
             `min_steps`, that is 0, so that there are just so many epochs.
