@@ -70,6 +70,7 @@ CASES = {
     "dates": ({"optimizer": "rmsprop", "class_weight": "balanced"}, ["M8[D]", 0, 1, 2]),
     "normalised": ({"batch_normalization": True, "optimizer": "sgd", "warm_start": True}, None),
     "mirrored": ({"test_time_flip": np.True_, "augment": "flip"}, None),
+    "Muon": ({"optimizer": "muon", "warm_start": True}, None),
     "averaged": ({"weight_averaging": 0.5, "warm_start": True}, None),
     "warm": ({"warm_start": True, "random_state": np.random.RandomState(5)}, None),
     "NumPy's": (

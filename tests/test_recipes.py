@@ -3,6 +3,7 @@
 
 import inspect
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -41,6 +42,18 @@ def test_overrides(name):
     assert clf.min_steps == 0  # which would make more epochs
     others = RECIPES[name].keys() - {"epochs", "augment", "min_steps"}
     assert all(getattr(clf, other) == RECIPES[name][other] for other in others)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_room_knows_what_a_recipe_trains(name):
+    X, y = load_fashion_mnist_sample("train")
+    clf = FashionCNNClassifier.from_recipe(name, epochs=1, random_state=0).fit(X[:200], y[:200])
+    probabilities = clf.predict_proba(X)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(clf.predict_proba(X[:2]), probabilities[:2], **close)  # by NumPy
+    np.testing.assert_allclose(clf.model_.predict(X[:90], verbose=0), probabilities[:90], **close)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X), probabilities)
 
 
 def test_epochs_decide_where_they_are_given():
