@@ -93,6 +93,7 @@ SETTINGS = Settings(
     early_stopping=None,
     keep_slots=False,
     verbose=0,
+    augmentation=None,
 )
 
 
