@@ -154,6 +154,7 @@ def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
     ("page", "files"),
     [
         ("start.md", {"classifier.joblib", "classifier.skops"}),
+        ("recipes.md", set()),
         ("training.md", set()),
         ("scikit_learn.md", set()),
     ],
