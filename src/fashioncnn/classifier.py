@@ -50,7 +50,7 @@ from fashioncnn._network.architecture import (
     Padding,
 )
 from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
-from fashioncnn._network.data import ImageShape
+from fashioncnn._network.data import ImageShape, TrainingSplit
 from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.pickled_state import read_state, without_callbacks, write_state
@@ -614,10 +614,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         They are set if training ends, or if the user interrupts it after an epoch.
         """
         architecture, checkpoint = self._initial_network(data, previous)
-        fraction, seed = self._held_out_fraction(), checkpoint.seeds.split
-        split = train_on_all(data) if is_partial else split_data(data, fraction, seed)
-        if not is_partial:
-            warn_of_cut_schedule(self, len(split.rows))
+        split = train_on_all(data) if is_partial else self._split(data, checkpoint.seeds.split)
         if previous is None:
             scaling = fit_scaling(
                 self.scaling, data.images.pixels, split.rows, data.source_dtype, is_piece=is_partial
@@ -664,10 +661,14 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return architecture, new_checkpoint(architecture, seed)
 
-    def _held_out_fraction(self) -> Float | None:
-        if self.validation_fraction is None and self.early_stopping:
-            return _EARLY_STOPPING_FRACTION
-        return self.validation_fraction
+    def _split(self, data: TrainingData, seed: int) -> TrainingSplit:
+        """Hold out a part, and warn if early stopping may cut off the schedule over the rest."""
+        fraction = self.validation_fraction
+        if fraction is None and self.early_stopping:
+            fraction = _EARLY_STOPPING_FRACTION
+        split = split_data(data, fraction, seed)
+        warn_of_cut_schedule(self, len(split.rows))
+        return split
 
     def _assign(self, checked: Self, data: TrainingData, training: "Training") -> None:
         """Set the fitted attributes, all at once."""

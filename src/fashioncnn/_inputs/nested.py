@@ -62,7 +62,7 @@ def parse_augment(value: Any) -> Augmentation | None:
         raise ValueError("not a name, nor a dict of parts")
     parts = {**Augmentation()._asdict(), **value}
     augmentation = Augmentation(
-        _flip(parts["flip"]), _shift(parts["shift"]), _share(parts["erase"])
+        _flip(parts["flip"]), _int(parts["shift"], at_least=0), _share(parts["erase"])
     )
     return augmentation if any(augmentation) else None
 
@@ -111,10 +111,14 @@ def _sequence(value: Any) -> Any:
     return value
 
 
-def _positive_int(value: Any) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError("not an int of at least 1")
+def _int(value: Any, *, at_least: int) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
+        raise ValueError(f"not an int of at least {at_least}")
     return int(value)
+
+
+def _positive_int(value: Any) -> int:
+    return _int(value, at_least=1)
 
 
 def _positive_ints(value: Any) -> tuple[int, ...]:
@@ -132,12 +136,6 @@ def _flip(value: Any) -> Flip | None:
     if value is not None and not (isinstance(value, str) and value in get_args(Flip)):
         raise ValueError("not a way to mirror")
     return cast(Flip | None, value)
-
-
-def _shift(value: Any) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-        raise ValueError("not an int of at least 0")
-    return int(value)
 
 
 def _share(value: Any) -> float:
