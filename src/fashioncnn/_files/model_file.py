@@ -42,6 +42,7 @@ from fashioncnn.exceptions import ModelFileError
 _SMALL = ("architecture", "compilation", "pixel_range", "test_time_flip")  # of the description
 _NAMES_DTYPE = np.dtype(object)  # of names of columns
 _SCALING = ("scale", "offset")
+_LONG = 500  # characters of a message
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ def _small_parts(network: Description) -> dict[str, Any]:
         "scaling": scaling and {"kind": scaling["kind"]},
         "checkpoint": {
             **checkpoint,
-            "history": sorted(checkpoint["history"]),
+            "history": list(checkpoint["history"]),
             "slots": network["slots"] is not None,
             "raw_weights": network["raw_weights"] is not None,
         },
@@ -233,7 +234,7 @@ class ModelFile:
         try:
             function(*args)
         except (TypeError, ValueError) as error:
-            self.refuse(field, f"can't be so: {error}")
+            self.refuse(field, f"can't be so: {str(error).rstrip('.')}")
 
     def read_fitted(self) -> dict[str, Any]:
         """Read the arrays, and return the attributes that a fit sets."""
@@ -334,7 +335,9 @@ class ModelFile:
 
 
 def _refuse_to_load(path: str, field: str, problem: str, *advice: str) -> NoReturn:
-    raise ModelFileError(path, field, problem, *advice)
+    # What others say of a value may have all of it.
+    short = problem if len(problem) <= _LONG else f"{problem[:_LONG]}..."
+    raise ModelFileError(path, field, short, *advice)
 
 
 def _with_tuples(value: Any) -> Any:
