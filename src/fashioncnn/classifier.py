@@ -905,7 +905,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         *,
         expected_sha256: str | None = None,
         max_bytes: int = 2**32,
-    ) -> "FashionCNNClassifier":
+    ) -> Self:
         """Read a classifier from a file that `save` has written.
 
         Nothing in the file is executed. All that it says is checked before its arrays are read, and
@@ -943,7 +943,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         _refuse_subclass(cls, "load")
         with open_model_file(path, expected_sha256, max_bytes) as file:
-            classifier = cls(**file.read_params(cls._get_param_names()))
+            classifier = cls(**file.read_params(cls().get_params()))
             file.check("params", classifier._validate_params)
             file.check("metadata_requests", set_requests, classifier, file.metadata_requests)
             fitted = file.read_fitted()

@@ -112,6 +112,13 @@ def check_manifest(manifest: dict[str, Any], refuse: Refuse) -> None:
             f"is {version}, and this fashioncnn reads {VERSION}",
             "Load it with a newer fashioncnn: pip install --upgrade fashioncnn.",
         )
+    kind = manifest.get("class")
+    if isinstance(kind, str) and kind != CLASS:
+        refuse(
+            "class",
+            f"is {reprlib.repr(kind)}, and should be {CLASS!r}",
+            "Load it with the class that has saved it.",
+        )
     check_fields(manifest, FIELDS, refuse)
     architecture, checkpoint = manifest["architecture"], manifest["checkpoint"]
     n_stacks = len(architecture["conv_stacks"])

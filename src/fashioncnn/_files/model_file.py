@@ -234,7 +234,7 @@ class ModelFile:
         try:
             function(*args)
         except (TypeError, ValueError) as error:
-            self.refuse(field, f"can't be so: {str(error).rstrip('.')}")
+            self.refuse(field, f"is not valid: {str(error).rstrip('.')}")
 
     def read_fitted(self) -> dict[str, Any]:
         """Read the arrays, and return the attributes that a fit sets."""

@@ -130,9 +130,13 @@ class SafetensorsFile:
     def _read_head(self) -> bytes:
         """Read the header and its length; it has been found to be ours, and not too long."""
         head = self._file.read(_DIGEST.stop)
-        if not head.startswith(MAGIC, _LENGTH) or len(head) < _DIGEST.stop:
-            start = reprlib.repr(head)
-            self._refuse("the beginning", f"is {start}, and not that of a model", _OTHER_FILE)
+        if not head.startswith(MAGIC, _LENGTH):
+            start, ours = map(reprlib.repr, (head, MAGIC))
+            self._refuse(
+                "the beginning",
+                f"is {start}, and should be eight bytes and {ours}",
+                _OTHER_FILE,
+            )
         length = int.from_bytes(head[:_LENGTH], "little")
         most = min(_MOST_HEADER_BYTES, self._size - _LENGTH)
         if not _DIGEST.stop - _LENGTH <= length <= most:
