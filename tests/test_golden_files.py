@@ -7,11 +7,13 @@ needs one where its value is not the default: see "To add a parameter" in CONTRI
 
 import importlib.util
 import json
+import re
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._files.model_fields import FIELDS
@@ -21,7 +23,9 @@ from fashioncnn._network.optimizers import OPTIMIZERS
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(GOLDEN.glob("version_*/*.safetensors"))
 OF_NEWEST = [path for path in FILES if path.parent.name == f"version_{NEWEST}"]
-COMMAND = Path(__file__).parents[1] / "tools" / "make_golden_files.py"
+CHECKOUT = Path(__file__).parents[1]
+COMMAND = CHECKOUT / "tools" / "make_golden_files.py"
+PAGE = (CHECKOUT / "docs" / "model_file.md").read_text(encoding="utf-8")
 ADVICE = "give it another value in tools/make_golden_files.py, and run that"
 # What is the same in all files of a version, and what no file can hold.
 CONSTANT = {"format", "format_version", "class", "versions"}
@@ -148,3 +152,50 @@ def test_the_command_writes_them_all(tmp_path, monkeypatch, capsys):
     for path in OF_NEWEST:
         ours, theirs = manifest_of(tmp_path / path.name), manifest_of(path)
         assert ours["params"] == theirs["params"]
+
+
+@cache
+def reader():
+    """Run the program in the docs that reads files without this library."""
+    code = re.search(r"```python\n(import hashlib\n.*?)```", PAGE, re.DOTALL)[1]
+    assert "fashioncnn import" not in code
+    names = {}
+    exec(compile(code, "<docs/model_file.md>", "exec"), names)
+    return names
+
+
+@golden_file
+def test_the_reader_in_the_docs_reads_it(path):
+    manifest, arrays = reader()["read_model"](path)
+    clf, X = FashionCNNClassifier.load(path), images_of(expected_of(path))
+    classes = reader()["classes_of"](manifest, arrays)
+    assert classes.dtype == clf.classes_.dtype
+    np.testing.assert_array_equal(classes, clf.classes_)
+    network = clf._network
+    if network.scaling:
+        np.testing.assert_array_equal(arrays["scaling/scale"], network.scaling.scale)
+        np.testing.assert_array_equal(arrays["scaling/offset"], network.scaling.offset)
+    for name, weight in network.weights.items():
+        np.testing.assert_array_equal(arrays[f"weights/{name}"], weight)
+    if clf.activation == "relu":
+        images = X.reshape(-1, *clf.image_shape_)
+        logits = [logits_by_reader(image, manifest, arrays) for image in images]
+        np.testing.assert_allclose(
+            softmax(logits, axis=1), expected_of(path)["probabilities"], rtol=0, atol=1e-5
+        )
+
+
+def logits_by_reader(image, manifest, arrays):
+    sides = [image, image[:, ::-1]] if manifest["test_time_flip"] else [image]
+    return np.mean([reader()["logits_of"](side, manifest, arrays) for side in sides], axis=0)
+
+
+def test_the_reader_in_the_docs_finds_damage(tmp_path):
+    content = bytearray(FILES[0].read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "model").write_bytes(content)
+    with pytest.raises(ValueError, match="changed"):
+        reader()["read_model"](tmp_path / "model")
+    (tmp_path / "model").write_bytes(content[1:])
+    with pytest.raises(ValueError, match="no model file"):
+        reader()["read_model"](tmp_path / "model")
