@@ -125,6 +125,6 @@ def new_modules():
 @pytest.fixture
 def load(monkeypatch, new_modules):
     """Give a function that imports a module of the benchmarks by its name."""
-    for folder in ("peers", "serving", "accuracy"):
+    for folder in (".", "peers", "serving", "accuracy"):
         monkeypatch.syspath_prepend(BENCHMARKS / folder)
     return importlib.import_module

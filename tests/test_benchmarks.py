@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The benchmarks: their arithmetic, what they make of results, and that they all start."""
 
+import importlib
 import json
 import os
 import runpy
@@ -141,7 +142,10 @@ def test_tables_of_serving(load):
     assert "skorch" not in text
 
 
-@pytest.mark.parametrize(("name", "module"), [("peers", "report"), ("serving", "serving_tables")])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("peers", "report"), ("serving", "serving_tables"), ("model_file", "model_file")],
+)
 def test_committed_tables_are_of_the_committed_results(name, module, load):
     text = (RESULTS / f"{name}.json").read_text(encoding="utf-8")
     tables = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
@@ -187,6 +191,17 @@ def test_short_run_of_serving(load, tmp_path, monkeypatch, capsys):
     ):
         assert row in output
     assert {path.name for path in tmp_path.rglob("*.*")} == {"serving.json", "serving.md"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("new_modules")
+def test_short_run_of_model_files(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr(importlib.import_module("peers.machine"), "CHECKOUT", tmp_path)
+    run(BENCHMARKS / "model_file.py", "--calls", "1", "--processes", "1")
+    output = capsys.readouterr().out
+    assert "| model file (`save`, `load`) |" in output
+    assert {path.name for path in tmp_path.rglob("*.*")} == {"model_file.json", "model_file.md"}
 
 
 @pytest.mark.usefixtures("new_modules")
