@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,7 +46,7 @@ def folder(tmp_path, trained, pictures):
     """Give a folder with the applications, the file of the model, and pictures."""
     for path in EXAMPLES.glob("*_app.py"):
         shutil.copy(path, tmp_path)
-    joblib.dump(trained, tmp_path / "model.joblib")
+    trained.save(tmp_path / "model.safetensors")
     np.save(tmp_path / "pictures.npy", pictures)
     return tmp_path
 
@@ -60,7 +59,7 @@ def server(folder, *command):
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=folder,
-            env={**os.environ, "MODEL": "model.joblib"},
+            env={**os.environ, "MODEL": "model.safetensors"},
             stdout=messages,
             stderr=messages,
             start_new_session=True,
@@ -197,7 +196,7 @@ finally:
 
 def answer_once(folder, name):
     """Run the script in a process of its own, and let that say whether it imported TensorFlow."""
-    command = [sys.executable, "-c", ONCE, EXAMPLES / "answer_once.py", "model.joblib", name]
+    command = [sys.executable, "-c", ONCE, EXAMPLES / "answer_once.py", "model.safetensors", name]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 

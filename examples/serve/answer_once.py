@@ -3,15 +3,16 @@
 
 The picture is an array of NumPy (`.npy`) or, where Pillow is installed, an image file.
 
-    python examples/serve/answer_once.py model.joblib picture.npy
+    python examples/serve/answer_once.py model.safetensors picture.npy
 """
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
+
+from fashioncnn import FashionCNNClassifier
 
 
 def read(path: Path) -> Any:
@@ -26,11 +27,11 @@ def read(path: Path) -> Any:
 def main() -> None:
     """Load, predict and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="a file of joblib.dump; load those you trust only")
+    parser.add_argument("model", type=Path, help="a file that `save` has written")
     parser.add_argument("picture", type=Path)
     args = parser.parse_args()
 
-    clf = joblib.load(args.model)
+    clf = FashionCNNClassifier.load(args.model)
     try:
         (probabilities,) = clf.predict_proba([read(args.picture)])
     except (TypeError, ValueError) as error:  # not a picture as the model knows them

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A server of one model by FastAPI; requests are answered side by side in its threads.
 
-The file of the model, written by `joblib.dump`, is named by the environment variable MODEL.
+The file of the model, which `save` has written, is named by the environment variable MODEL.
 
     cd examples/serve
-    MODEL=model.joblib uvicorn fastapi_app:app
+    MODEL=model.safetensors uvicorn fastapi_app:app
 
 A request has a list of pictures as JSON, or the pixels of one picture as bytes:
 
@@ -15,12 +15,13 @@ A request has a list of pictures as JSON, or the pixels of one picture as bytes:
 import os
 from typing import Annotated, Any
 
-import joblib
 import numpy as np
 from fastapi import Body, FastAPI, HTTPException
 
+from fashioncnn import FashionCNNClassifier
+
 app = FastAPI()
-clf = joblib.load(os.environ["MODEL"])
+clf = FashionCNNClassifier.load(os.environ["MODEL"])
 
 
 def answer(images: Any) -> list[dict[str, Any]]:

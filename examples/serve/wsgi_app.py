@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A server of one model as a WSGI application, for gunicorn.
 
-The file of the model, written by `joblib.dump`, is named by the environment variable MODEL.
+The file of the model, which `save` has written, is named by the environment variable MODEL.
 
     cd examples/serve
-    MODEL=model.joblib gunicorn --preload --workers 2 wsgi_app:app
+    MODEL=model.safetensors gunicorn --preload --workers 2 wsgi_app:app
 
 A request has the pixels of one picture as bytes, or a list of pictures as JSON:
 
@@ -17,10 +17,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import joblib
 import numpy as np
 
-clf = joblib.load(os.environ["MODEL"])  # with --preload once, before the workers are forked
+from fashioncnn import FashionCNNClassifier
+
+clf = FashionCNNClassifier.load(
+    os.environ["MODEL"]
+)  # with --preload once, before the workers are forked
 clf.predict(np.zeros((1, *clf.image_shape_), np.uint8))  # makes ready what workers share
 
 
