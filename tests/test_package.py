@@ -153,7 +153,9 @@ def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("page", "files"),
     [
-        ("start.md", {"classifier.joblib", "classifier.skops"}),
+        ("start.md", {"model.safetensors"}),
+        ("saving.md", {"classifier.joblib", "classifier.skops", "model.safetensors"}),
+        ("model_file.md", {"model.safetensors"}),
         ("recipes.md", set()),
         ("training.md", set()),
         ("scikit_learn.md", set()),
