@@ -216,6 +216,11 @@ VALUES: dict[str, tuple[Forge, str]] = {  # attack 21
         for name in FLOATS
         for number in (np.nan, np.inf, -np.inf)
     },
+    "scale beyond float32": (forge.value("scaling/scale", 1e39), "scaling/scale.*1e.39.*float32"),
+    "offset beyond float32": (
+        forge.value("scaling/offset", -1e300),
+        "scaling/offset.*1e.300.*float32",
+    ),
     "negative variance": (forge.value(VARIANCE, -1e-30), f"{VARIANCE}.* at least 0"),
     "negative variance to train": (
         forge.value(VARIANCE.replace("weights", "raw_weights"), -1.0),
@@ -245,12 +250,10 @@ MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
         for name in (*_FIELD.split(), "checkpoint.seed", "params.epochs", "versions.keras")
     },
     **{
-        f"field {name} too many": (
-            forge.manifest(name, 1),
-            f"{name.replace('.', '.*')}.* is not known",
-        )
+        f"field {name[:40]} too many": (forge.manifest(name, 1), rf"{name[:7]}.* is not known")
         for name in (
             *("__class__", "params.__class__", "params.__init__", "params.model__x", "params.self"),
+            *("x" * 100_000, "versions." + "y" * 100_000, "params." + "z" * 100_000),
             *("versions.torch", "architecture.strides", "checkpoint.weights", "classes.values"),
         )
     },
