@@ -26,6 +26,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import safetensors
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -112,6 +113,7 @@ def outcome_of(content: bytes, watch: Watch) -> str:
     except ModelFileError as error:
         check_message(str(error), f"The model file {NAME!r} can't be loaded: {error.field} ")
         return "refused"
+    safetensors.deserialize(content)
     if np.prod(clf.image_shape_, dtype=float) > LARGEST_IMAGE:
         return "loaded, with large images"
     images = np.full((1, *clf.image_shape_), 3.0)
