@@ -8,6 +8,7 @@ import json
 import random
 import struct
 from collections.abc import Callable
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 import numpy as np
@@ -211,10 +212,12 @@ def to_text(value: Any) -> str:
     if isinstance(value, dict):
         value = Pairs(value.items())
     if isinstance(value, Pairs):
-        return f"{{{','.join(f'{json.dumps(name)}:{to_text(item)}' for name, item in value)}}}"
+        return f"{{{','.join([f'{quoted(name)}:{to_text(item)}' for name, item in value])}}}"
     if isinstance(value, list):
         return f"[{','.join(map(to_text, value))}]"
-    return str(value) if isinstance(value, Raw) else json.dumps(value)
+    if isinstance(value, Raw):
+        return str(value)
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def forged_arrays(rng: random.Random, files: list[bytes]) -> bytes:

@@ -10,6 +10,7 @@ fault, which is printed with its number; ``--write 1234 file`` writes that input
 
 import argparse
 import functools
+import importlib.metadata
 import io
 import resource
 import signal
@@ -138,6 +139,8 @@ class Fuzzer:
         self.seed = seed
         self.files = [saved(clf) for clf in classifiers()]
         classifier.open_model_file = opened
+        # It looks into folders each time.
+        importlib.metadata.version = functools.cache(importlib.metadata.version)
         self.watch = Watch()
         for content in self.files:  # which imports what is needed
             assert outcome_of(content, self.watch) == "loaded, and predicts"
@@ -193,6 +196,17 @@ def fuzzer_of(seed: int) -> Fuzzer:
     return fuzzer
 
 
+def in_processes(
+    n: int, seed: int, pieces: list[range]
+) -> Iterator[tuple[Outcomes, dict[int, str]]]:
+    """Try pieces of all inputs, in this process or in several."""
+    if n == 1:
+        yield from map(functools.partial(try_inputs, seed), pieces)
+        return
+    with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(functools.partial(try_inputs, seed), pieces)
+
+
 def main() -> None:
     """Try inputs, and print what came of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -209,15 +223,12 @@ def main() -> None:
         Path(name).write_bytes(content)
         print(kind)
         return
-    pieces = [
-        range(start, min(start + PIECE, arguments.inputs))
-        for start in range(0, arguments.inputs, PIECE)
-    ]
+    numbers = range(arguments.inputs)
+    pieces = [numbers[start : start + PIECE] for start in numbers[::PIECE]]
     outcomes, faults = Outcomes(), {}
-    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
-        for found, wrong in pool.map(functools.partial(try_inputs, arguments.seed), pieces):
-            outcomes += found
-            faults |= wrong
+    for found, wrong in in_processes(arguments.processes, arguments.seed, pieces):
+        outcomes += found
+        faults |= wrong
     for (kind, outcome), n in sorted(outcomes.items()):
         print(f"{kind:14}{outcome:32}{n:9,}")
     for number, fault in faults.items():
