@@ -36,8 +36,7 @@ def check_fields(values: Any, table: Table, refuse: Refuse, prefix: str = "") ->
         (values.keys() - table.keys(), "is not known"),
     ):
         if names:
-            name = min(names)
-            refuse(prefix + (name if name.isidentifier() else reprlib.repr(name)), what)
+            refuse(prefix + as_name(min(names)), what)
     for name, kind in table.items():
         value = values[name]
         if isinstance(kind, Kind):
@@ -47,6 +46,12 @@ def check_fields(values: Any, table: Table, refuse: Refuse, prefix: str = "") ->
             check_fields(value, kind, refuse, f"{prefix}{name}.")
         elif value is not None:
             check_fields(value, kind.table, refuse, f"{prefix}{name}.")
+
+
+def as_name(key: str) -> str:
+    """Return a key as messages write it: quoted and shortened where it is no plain word."""
+    quoted = reprlib.repr(key)
+    return key if key.isidentifier() and quoted == repr(key) else quoted
 
 
 def integer(least: int = 0, most: int = 2**63 - 1) -> Kind:

@@ -7,7 +7,6 @@ read; the page "The model file" of the documentation has it for other programs.
 """
 
 import math
-import reprlib
 from collections.abc import Callable, Collection, Mapping, Set
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from fashioncnn._files.fields import as_name
 from fashioncnn._files.labels import (
     label_infos,
     read_dtype,
@@ -43,6 +43,7 @@ from fashioncnn.exceptions import ModelFileError
 _SMALL = ("architecture", "compilation", "pixel_range", "test_time_flip")  # of the description
 _NAMES_DTYPE = np.dtype(object)  # of names of columns
 _SCALING = ("scale", "offset")
+_LARGEST = np.finfo(np.float32).max  # to which the scaling is cast
 _LONG = 500  # characters of a message
 
 
@@ -153,7 +154,7 @@ def _arrays_of(network: Description) -> dict[str, np.ndarray]:
 
 
 def _check_arrays(arrays: Mapping[str, np.ndarray], refuse: Refuse) -> None:
-    """Check that values are finite, but those of a history, and variances not negative."""
+    """Check that values are finite, but those of a history, and what else they can't be."""
     for name, array in arrays.items():
         if array.dtype.kind != "f" or name.startswith(("history/", "classes")):
             continue
@@ -163,6 +164,8 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], refuse: Refuse) -> None:
                 "has values that are not finite",
                 "Training has diverged: fit again with a lower learning_rate.",
             )
+        if name.startswith("scaling/") and (largest := np.abs(array).max()) > _LARGEST:
+            refuse(f"the array {name!r}", f"has {largest}, which is beyond float32")
         if name.endswith("/moving_variance") and array.min() < 0:
             refuse(f"the array {name!r}", f"has {array.min()}, and a variance is at least 0")
 
@@ -221,7 +224,7 @@ class ModelFile:
             (params.keys() - set(names), "is not known"),
         ):
             if others:
-                self.refuse(f"params.{reprlib.repr(min(others))}", what)
+                self.refuse(f"params.{as_name(min(others))}", what)
         return {name: self._decode(name, value) for name, value in params.items()}
 
     def _decode(self, name: str, value: Any) -> Any:

@@ -144,9 +144,11 @@ class SafetensorsFile:
         head += self._file.read(_LENGTH + length - len(head))
         if len(head) != _LENGTH + length:
             self._refuse("the header", f"ends after {len(head) - _LENGTH} of {length} bytes")
+        if length % _ALIGNMENT:
+            self._refuse("the header", f"has {length} bytes, and should have a multiple of 8")
         n_blanks = len(head) - len(head.rstrip(b" "))
-        if n_blanks >= _ALIGNMENT or len(head) % _ALIGNMENT:
-            self._refuse("the header", f"of {length} bytes ends with {n_blanks} blanks")
+        if n_blanks >= _ALIGNMENT:
+            self._refuse("the header", f"ends with {n_blanks} blanks, and should with 7 at most")
         return head
 
     def _parse(self, name: str, content: bytes, required: set[str]) -> dict[str, Any]:
