@@ -21,7 +21,7 @@ from sklearn.exceptions import NotFittedError
 import fashioncnn
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._network.description import describe, network_from, plain
-from fashioncnn._network.pickled_state import _FITTED
+from fashioncnn._network.pickled_state import FITTED
 
 TRUSTED = "fashioncnn.classifier.FashionCNNClassifier"
 
@@ -448,7 +448,7 @@ def test_what_can_not_be_loaded_says_why(learnt, reason):
 def test_every_attribute_of_a_fit_is_made_plain(learnt):
     clf = learnt("warm")
     of_fit = vars(clf).keys() - clf.get_params().keys() - {"_network", "callbacks_"}
-    assert of_fit | {"feature_names_in_"} == set(_FITTED)
+    assert of_fit | {"feature_names_in_"} == set(FITTED)
 
 
 def test_a_private_class_in_a_pickle_is_refused(learnt):

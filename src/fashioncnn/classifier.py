@@ -2,6 +2,7 @@
 """The estimator: its parameters, and the flow from X and y to a trained network."""
 
 import copy
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
@@ -15,6 +16,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fashioncnn import __version__
+from fashioncnn._files.atomic_file import write_atomically
+from fashioncnn._files.model_file import write_model
+from fashioncnn._files.open_file import open_model_file
 from fashioncnn._inputs.architecture import build_architecture, warn_of_many_parameters
 from fashioncnn._inputs.fit_data import (
     PreviousFit,
@@ -42,6 +46,7 @@ from fashioncnn._inputs.parameters import (
     Sizes,
     Units,
 )
+from fashioncnn._inputs.routing import requests_of, set_requests
 from fashioncnn._network import numpy_forward
 from fashioncnn._network.architecture import (
     Activation,
@@ -86,6 +91,15 @@ def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
             "Set early_stopping=False."
         )
     return True
+
+
+def _refuse_subclass(kind: type, method: str) -> None:
+    if kind is not FashionCNNClassifier:
+        raise TypeError(
+            f"{method} is for FashionCNNClassifier. Got its subclass {kind.__name__}, whose own "
+            "parameters and methods a file of data can't hold. Pickle it, or copy its parameters "
+            "to a FashionCNNClassifier before fit."
+        )
 
 
 class _Uncloned(list[Any]):
@@ -837,6 +851,104 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         from fashioncnn._tensorflow.keras_model import keras_model_for
 
         return keras_model_for(self._network)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted classifier to one file, which is data only.
+
+        The file is in the safetensors layout and has parameters, weights, and what continued
+        training needs. It is written beside its place and then put there, so that there is always
+        the old file or the new one.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file. Its name may end in anything; ".safetensors" tells others what it is.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier has not been fitted.
+        TypeError, ValueError
+            If a parameter is no plain value (callbacks, a RandomState) or out of its range, an
+            attribute is not the class's, or the class is a subclass; if a text is no Unicode, or
+            the header would be larger than a mebibyte. Nothing is written then.
+        OSError
+            If the file can't be written, as on a full disk. The file before stays.
+
+        See Also
+        --------
+        load : Read the file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+        >>> X, y = load_fashion_mnist_sample("test")
+        >>> clf = FashionCNNClassifier((8,), epochs=1, random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     clf.save(Path(folder, "model.safetensors"))
+        ...     same = FashionCNNClassifier.load(Path(folder, "model.safetensors"))
+        >>> bool((same.predict_proba(X) == clf.predict_proba(X)).all())
+        True
+        """
+        _refuse_subclass(type(self), "save")
+        check_is_fitted(self)
+        self._validate_params()
+        params = self.get_params(deep=False)
+        write_atomically(path, write_model(params, requests_of(self), vars(self)))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        expected_sha256: str | None = None,
+        max_bytes: int = 2**32,
+    ) -> "FashionCNNClassifier":
+        """Read a classifier from a file that `save` has written.
+
+        Nothing in the file is executed. All that it says is checked before its arrays are read, and
+        a changed bit is found. It predicts the same bits as the classifier that was saved, on the
+        same kind of processor with the same versions, and trains on from there. TensorFlow is not
+        imported.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file.
+        expected_sha256 : str, default=None
+            The SHA-256 of the file, in 64 hexadecimal digits, as `sha256sum` prints it. Pass it if
+            you have it from somebody whom you trust: the file's own digest finds damage, but who
+            changes a file can write a new one.
+        max_bytes : int, default=2**32
+            The size of file above which it is refused.
+
+        Returns
+        -------
+        classifier : FashionCNNClassifier
+            A fitted classifier.
+
+        Raises
+        ------
+        fashioncnn.exceptions.ModelFileError
+            If the file can't be read, is not what `save` writes, or of a newer version. It is a
+            ValueError.
+        FileNotFoundError
+            If there is no such file.
+
+        See Also
+        --------
+        save : Write the file.
+        """
+        _refuse_subclass(cls, "load")
+        with open_model_file(path, expected_sha256, max_bytes) as file:
+            classifier = cls(**file.read_params(cls._get_param_names()))
+            file.check("params", classifier._validate_params)
+            file.check("metadata_requests", set_requests, classifier, file.metadata_requests)
+            fitted = file.read_fitted()
+        classifier.__dict__ |= fitted
+        return classifier
 
     def __getstate__(self) -> dict[str, Any]:
         """Return parameters, plain values and arrays; no class of this package is in it."""

@@ -23,3 +23,6 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = {
     "rmsprop": OptimizerInfo("rmsprop", 1e-3),
     "sgd": OptimizerInfo("sgd", 1e-2),
 }
+
+# The moments that an update rule keeps of each trainable weight.
+N_SLOTS: Mapping[str, int] = {"adam": 2, "muon": 2, "rmsprop": 2, "sgd": 1}

@@ -8,7 +8,7 @@ from fashioncnn._messages import warn_user
 from fashioncnn._network.description import describe, network_from, plain
 
 _VERSION = "_fashioncnn_version"  # as scikit-learn's own classes have theirs
-_FITTED = (  # the attributes that a fit sets, but for the network and `callbacks_`
+FITTED = (  # the attributes that a fit sets, but for the network and `callbacks_`
     "best_epoch_",
     "classes_",
     "feature_names_in_",
@@ -86,7 +86,7 @@ def read_state(
 
 
 def _with_plain_attributes(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: plain(value) if name in _FITTED else value for name, value in state.items()}
+    return {name: plain(value) if name in FITTED else value for name, value in state.items()}
 
 
 def _advice(origin: str, version: str) -> str:

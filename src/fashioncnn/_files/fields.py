@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tables of what the fields of a file may be, and the check by such a table."""
+
+import math
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from fashioncnn._files.safetensors_file import Refuse
+
+
+class Kind(NamedTuple):
+    """What a field may be."""
+
+    description: str  # as in "should be <description>"
+    holds: Callable[[Any], bool]
+
+
+class Optional(NamedTuple):
+    """A table of fields of which there may be none, which null says."""
+
+    table: "Table"
+
+
+Table = Mapping[str, "Kind | Optional | Table"]
+
+
+def check_fields(values: Any, table: Table, refuse: Refuse, prefix: str = "") -> None:
+    """Check that there are just the fields of a table, each of which is what it may be."""
+    if not isinstance(values, dict):
+        refuse(
+            prefix.rstrip(".") or "the manifest", f"is {reprlib.repr(values)}, and not an object"
+        )
+    for names, what in (
+        (table.keys() - values.keys(), "is missing"),
+        (values.keys() - table.keys(), "is not known"),
+    ):
+        if names:
+            name = min(names)
+            refuse(prefix + (name if name.isidentifier() else reprlib.repr(name)), what)
+    for name, kind in table.items():
+        value = values[name]
+        if isinstance(kind, Kind):
+            if not kind.holds(value):
+                refuse(prefix + name, f"is {reprlib.repr(value)}, and should be {kind.description}")
+        elif not isinstance(kind, Optional):
+            check_fields(value, kind, refuse, f"{prefix}{name}.")
+        elif value is not None:
+            check_fields(value, kind.table, refuse, f"{prefix}{name}.")
+
+
+def integer(least: int = 0, most: int = 2**63 - 1) -> Kind:
+    """Take integers within bounds."""
+    return Kind(
+        f"an integer within {least}..{most}",
+        lambda value: type(value) is int and least <= value <= most,
+    )
+
+
+def number(least: float = -math.inf, below: float = math.inf) -> Kind:
+    """Take numbers, of at least one and below another."""
+    return Kind(
+        f"a number in [{least}, {below})",
+        lambda value: type(value) in (int, float) and least <= value < below,
+    )
+
+
+def one_of(*choices: str) -> Kind:
+    """Take some texts."""
+    return Kind(
+        f"one of {', '.join(map(repr, choices))}",
+        lambda value: type(value) is str and value in choices,
+    )
+
+
+def optional(kind: Kind) -> Kind:
+    """Take None, too."""
+    return Kind(f"{kind.description}, or null", lambda value: value is None or kind.holds(value))
+
+
+def list_of(kind: Kind, least: int = 0, most: float = math.inf) -> Kind:
+    """Take lists of so many items of a kind."""
+    lengths = f"{least}" if least == most else f"at least {least}"
+    return Kind(
+        f"a list of {lengths} items, each {kind.description}",
+        lambda value: (
+            type(value) is list and least <= len(value) <= most and all(map(kind.holds, value))
+        ),
+    )
+
+
+BOOLEAN = Kind("true or false", lambda value: type(value) is bool)
+TEXT = Kind("a text", lambda value: type(value) is str)
+OBJECT = Kind("an object", lambda value: type(value) is dict)

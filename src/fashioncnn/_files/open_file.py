@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Opening a model file: regular files only, so that reading never waits and always ends."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any
+
+from fashioncnn._files.model_file import ModelFile
+from fashioncnn.exceptions import ModelFileError
+
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def open_model_file(
+    path: str | os.PathLike[str], sha256: str | None, max_bytes: int
+) -> Iterator[ModelFile]:
+    """Open a file, whose manifest is read and checked.
+
+    One descriptor is kept open, so that a file which takes its place meanwhile has no part in it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what it should be.
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it can't be read, is no regular file, is larger than `max_bytes`, or is no model file.
+    """
+    _check_arguments(path, sha256, max_bytes)
+    name = os.fsdecode(path)
+    try:
+        descriptor = os.open(path, _FLAGS)
+        with open(descriptor, "rb") as file:
+            yield ModelFile(file, name, _checked_size(descriptor, name, max_bytes), sha256)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ModelFileError(
+            name,
+            "the file",
+            f"can't be read: {error.strerror or error}",
+            "Pass the path of a file that save has written, and that you may read.",
+        ) from error
+
+
+def _check_arguments(path: Any, sha256: Any, max_bytes: Any) -> None:
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path must be the name of a file, a str or PathLike. Got {path!r}.")
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        raise ValueError(
+            "expected_sha256 must be 64 hexadecimal digits, as sha256sum prints them, or None. Got "
+            f"{sha256!r}."
+        )
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, Integral) or max_bytes < 1:
+        raise ValueError(f"max_bytes must be an int of at least 1. Got {max_bytes!r}.")
+
+
+def _checked_size(descriptor: int, name: str, max_bytes: int) -> int:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelFileError(
+            name,
+            "the path",
+            "names a folder, a device or a pipe, and should name a file",
+            "Pass the path of a file that save has written.",
+        )
+    if status.st_size > max_bytes:
+        raise ModelFileError(
+            name,
+            "the file",
+            f"has {status.st_size} bytes, and max_bytes is {max_bytes}",
+            "If you trust where it comes from, load it with a larger max_bytes.",
+        )
+    return status.st_size

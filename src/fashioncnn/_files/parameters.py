@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The values of parameters as JSON: lists are tuples, and objects are what JSON has no word for.
+
+An object has one key, which says what its value is: ``{"dict": [[key, value], ...]}``, ``{"int":
+"digits"}`` beyond 64 bits, ``{"datetime64": [n, unit]}``, ``{"timedelta64": [n, unit]}``.
+"""
+
+import math
+import re
+import reprlib
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+_MOST_DIGITS = 40  # of an integer beyond 64 bits: parameters are numbers of float32
+_BIG_INT = re.compile(rf"-?[1-9]\d{{18,{_MOST_DIGITS - 1}}}", re.ASCII)
+_UNIT = re.compile(r"(?:[1-9]\d{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)", re.ASCII)
+_TIMES: Mapping[str, type[np.datetime64] | type[np.timedelta64]] = {
+    "datetime64": np.datetime64,
+    "timedelta64": np.timedelta64,
+}
+_NO_VALUE = "is no plain value (None, a bool, a number, a text, a date, or a sequence of them)"
+
+
+def encode(value: Any) -> Any:
+    """Return a value as JSON writes it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no plain value, or a number that is not finite; the message begins with a verb.
+    """
+    if isinstance(value, Mapping):
+        return {"dict": _encode_items(value)}
+    if isinstance(value, np.ndarray) or (
+        isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
+    ):
+        return [
+            [_encode_scalar(part) for part in item] if _is_row(item) else _encode_scalar(item)
+            for item in value
+        ]
+    return _encode_scalar(value)
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, Sequence)) and not isinstance(value, (str, bytes))
+
+
+def _encode_items(mapping: Mapping[Any, Any]) -> list[list[Any]]:
+    items = [[_encode_scalar(key), _encode_scalar(value)] for key, value in mapping.items()]
+    keys = [decode(key) for key, _ in items]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"has the key {twice!r} twice, as objects of several types")
+    return items
+
+
+def _encode_scalar(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return None if value is None else bool(value)
+    if isinstance(value, str):
+        return _encode_text(value)
+    if isinstance(value, (date, timedelta, np.datetime64, np.timedelta64)):
+        return _encode_time(value)
+    if isinstance(value, Integral):
+        return _encode_int(int(value))
+    if not isinstance(value, Real):
+        raise TypeError(f"has {reprlib.repr(value)} of {type(value).__name__}, which {_NO_VALUE}")
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"has {number}, and a file holds finite numbers only")
+    return number
+
+
+def _encode_text(value: str) -> str:
+    text = str.__str__(value)  # of an enumeration, whose `str` would be its name
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"has {text!r}, which is no text: {error.reason}") from error
+    return text
+
+
+def _encode_int(value: int) -> int | dict[str, str]:
+    if -(2**63) <= value < 2**63:
+        return value
+    if abs(value) >= 10**_MOST_DIGITS:
+        raise ValueError(f"has an integer of more than {_MOST_DIGITS} digits")
+    return {"int": str(value)}
+
+
+def _encode_time(value: Any) -> dict[str, list[Any]]:
+    if getattr(value, "tzinfo", None) is not None:
+        raise ValueError(f"has {value!r} with a time zone, which no label has")
+    if not isinstance(value, np.generic):
+        if hasattr(value, "to_numpy"):  # of pandas, which counts nanoseconds
+            value = value.to_numpy()
+        else:
+            kind = np.timedelta64 if isinstance(value, timedelta) else np.datetime64
+            value = kind(value)
+    name = "datetime64" if value.dtype.kind == "M" else "timedelta64"
+    unit, count = np.datetime_data(value.dtype)
+    if unit == "generic":
+        raise ValueError(f"has {value!r}, which has no unit")
+    return {name: [int(value.astype(np.int64)), f"{'' if count == 1 else count}{unit}"]}
+
+
+def decode(value: Any) -> Any:
+    """Return the value that was written as JSON.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message begins with a verb.
+    """
+    if isinstance(value, list):
+        return tuple(
+            tuple(map(_decode_scalar, item)) if isinstance(item, list) else _decode_scalar(item)
+            for item in value
+        )
+    if isinstance(value, dict) and value.keys() == {"dict"}:
+        return _decode_items(value["dict"])
+    return _decode_scalar(value)
+
+
+def _decode_items(items: Any) -> dict[Any, Any]:
+    if not isinstance(items, list) or not all(
+        isinstance(item, list) and len(item) == 2 for item in items
+    ):
+        raise ValueError("has a dict that is no list of keys with values")
+    mapping = {_decode_scalar(key): _decode_scalar(value) for key, value in items}
+    if len(mapping) < len(items):
+        raise ValueError("has a dict in which a key stands twice")
+    return mapping
+
+
+def _decode_scalar(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, content),) = value.items()
+        if name == "int" and isinstance(content, str) and _BIG_INT.fullmatch(content):
+            return int(content)
+        if name in _TIMES and _is_time(content):
+            return _decode_time(_TIMES[name], *content)
+    raise ValueError(f"has {reprlib.repr(value)}, which is none of the values that a file holds")
+
+
+def _is_time(content: Any) -> bool:
+    return (
+        isinstance(content, list)
+        and len(content) == 2
+        and type(content[0]) is int
+        and isinstance(content[1], str)
+        and _UNIT.fullmatch(content[1]) is not None
+    )
+
+
+def _decode_time(kind: Any, number: int, unit: str) -> Any:
+    try:
+        return kind(number, unit)
+    except (OverflowError, TypeError, ValueError) as error:  # a unit that is too long
+        raise ValueError(f"has the unit {unit!r}, which NumPy does not take") from error
