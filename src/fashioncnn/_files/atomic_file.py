@@ -31,7 +31,7 @@ _REMEDIES: Mapping[int | None, str] = {
     errno.EISDIR: "Add the name of a file to the name of the folder",
     errno.ENAMETOOLONG: "Take a shorter name, and a folder with a shorter path",
 }
-_ANY_OTHER_REMEDY = "Remove the cause and save again, or save to another folder"
+_ANY_OTHER_REMEDY = "Remove the cause, or save under another name or to another folder"
 
 
 def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
