@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def test_global_state_is_the_same_before_and_after(images, small, tmp_path, monk
     before = global_state(tmp_path)
     clf = small(validation_fraction=0.2, batch_normalization=True, test_time_flip=True, verbose=2)
     clf.fit(X, y)
+    with tempfile.TemporaryDirectory() as folder:
+        clf.save(f"{folder}/model")
+        assert os.listdir(folder) == ["model"]
+        clf = FashionCNNClassifier.load(f"{folder}/model")
     clf.predict_proba(X)
     clf.score(X, y)
     clf.model_.summary(print_fn=lambda line: None)

@@ -812,6 +812,11 @@ def _by_joblib(clf, folder, **kwargs):
     return joblib.load(joblib.dump(clf, path, **kwargs)[0], mmap_mode=mmap_mode)
 
 
+def _by_model_file(clf, folder):
+    clf.save(folder / "model")
+    return FashionCNNClassifier.load(folder / "model")
+
+
 COPIES = {
     **{
         f"pickle {protocol}": lambda clf, _, protocol=protocol: pickle.loads(
@@ -825,6 +830,7 @@ COPIES = {
     "joblib, compressed": lambda clf, folder: _by_joblib(clf, folder, compress=3),
     "loky": lambda clf, _: pickle.loads(bytes(loky_dumps(clf))),  # as to a worker of joblib
     "cloudpickle": lambda clf, _: cloudpickle.loads(cloudpickle.dumps(clf)),
+    "model file": _by_model_file,
     "skops": lambda clf, _: skops.io.loads(skops.io.dumps(clf), trusted=[FashionCNNClassifier]),
     "copy": lambda clf, _: copy.copy(clf),
     "deepcopy": lambda clf, _: copy.deepcopy(clf),
@@ -897,7 +903,9 @@ def test_copies_are_the_same_and_go_on_alike(
     assert repr(clf.history_) == history
 
 
-@pytest.mark.parametrize("way", ["pickle 5", "joblib, read-only map", "copy", "deepcopy"])
+@pytest.mark.parametrize(
+    "way", ["pickle 5", "joblib, read-only map", "copy", "deepcopy", "model file"]
+)
 def test_copies_have_a_model(classifiers, folder, way):
     clf = classifiers["plain"]
     assert clf.model_ is not None  # what has been built stays out of the copy

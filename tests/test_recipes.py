@@ -45,15 +45,18 @@ def test_overrides(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_room_knows_what_a_recipe_trains(name):
+def test_every_room_knows_what_a_recipe_trains(name, tmp_path):
     X, y = load_fashion_mnist_sample("train")
     clf = FashionCNNClassifier.from_recipe(name, epochs=1, random_state=0).fit(X[:200], y[:200])
     probabilities = clf.predict_proba(X)
     close = {"rtol": 1e-4, "atol": 1e-5}
     np.testing.assert_allclose(clf.predict_proba(X[:2]), probabilities[:2], **close)  # by NumPy
     np.testing.assert_allclose(clf.model_.predict(X[:90], verbose=0), probabilities[:90], **close)
-    again = pickle.loads(pickle.dumps(clf))
-    np.testing.assert_array_equal(again.predict_proba(X), probabilities)
+    clf.save(tmp_path / "model.safetensors")
+    loaded = FashionCNNClassifier.load(tmp_path / "model.safetensors")
+    assert loaded.get_params() == clf.get_params()
+    for again in (loaded, pickle.loads(pickle.dumps(clf))):
+        np.testing.assert_array_equal(again.predict_proba(X), probabilities)
 
 
 def test_epochs_decide_where_they_are_given():

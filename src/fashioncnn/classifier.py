@@ -56,7 +56,7 @@ from fashioncnn._network.architecture import (
 )
 from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
 from fashioncnn._network.data import ImageShape, TrainingSplit
-from fashioncnn._network.fitted import Compilation, FittedNetwork, Network
+from fashioncnn._network.fitted import Compilation, FittedNetwork, Network, fitted_attributes
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.pickled_state import read_state, without_callbacks, write_state
 from fashioncnn._network.pixel_range import warn_of_other_range
@@ -688,24 +688,15 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """Set the fitted attributes, all at once."""
         network, checkpoint = training.task.network, training.result
         assert checkpoint is not None
-        found = ("n_features_in_", "feature_names_in_")  # the second where X has names
-        attributes = {
-            name: value for name, value in vars(self).items() if name not in (*found, "callbacks_")
-        }
-        attributes |= {name: vars(checked)[name] for name in found if name in vars(checked)}
+        names, callbacks = "feature_names_in_", "callbacks_"  # of this fit, or none
+        attributes = {k: value for k, value in vars(self).items() if k not in (names, callbacks)}
+        if names in vars(checked):
+            attributes[names] = vars(checked)[names]
         if self.callbacks is not None:
-            attributes["callbacks_"] = training.callbacks
-        attributes.update(
-            classes_=data.classes,
-            image_shape_=network.architecture.image_shape,
-            history_={name: list(values) for name, values in checkpoint.history.items()},
-            n_iter_=checkpoint.n_epochs,
-            best_epoch_=checkpoint.best_epoch,
-            precision_=training.task.settings.precision,
-            _network=FittedNetwork(
-                **vars(network), pixel_range=data.pixel_range, checkpoint=checkpoint
-            ),
-        )
+            attributes[callbacks] = training.callbacks
+        fitted = FittedNetwork(**vars(network), pixel_range=data.pixel_range, checkpoint=checkpoint)
+        precision = training.task.settings.precision
+        attributes |= fitted_attributes(fitted, data.classes, precision)
         self.__dict__ = attributes  # in one step, which nothing can interrupt
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -905,7 +896,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         *,
         expected_sha256: str | None = None,
         max_bytes: int = 2**32,
-    ) -> "FashionCNNClassifier":
+    ) -> Self:
         """Read a classifier from a file that `save` has written.
 
         Nothing in the file is executed. All that it says is checked before its arrays are read, and
@@ -943,7 +934,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         _refuse_subclass(cls, "load")
         with open_model_file(path, expected_sha256, max_bytes) as file:
-            classifier = cls(**file.read_params(cls._get_param_names()))
+            classifier = cls(**file.read_params(cls().get_params()))
             file.check("params", classifier._validate_params)
             file.check("metadata_requests", set_requests, classifier, file.metadata_requests)
             fitted = file.read_fitted()

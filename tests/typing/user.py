@@ -4,6 +4,7 @@
 Each `type: ignore` is a mistake that mypy has to find; where it does not, mypy complains of that.
 """
 
+from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
@@ -16,6 +17,7 @@ from fashioncnn import (
     PixelRangeWarning,
     load_fashion_mnist_sample,
 )
+from fashioncnn.exceptions import ModelFileError
 
 X, y = load_fashion_mnist_sample("train", as_names=True)
 assert_type(X, NDArray[Any])
@@ -71,6 +73,12 @@ FashionCNNClassifier.from_recipe("slow")  # type: ignore[arg-type]
 assert_type(clf.fit(X, y, X_val=X, y_val=y), FashionCNNClassifier)
 assert_type(clf.partial_fit(list(X), y.tolist(), classes=range(10)), FashionCNNClassifier)
 assert_type(FashionCNNClassifier.from_recipe("article", epochs=3), FashionCNNClassifier)
+clf.save("model.safetensors")
+clf.save(Path("model.safetensors"))
+loaded = FashionCNNClassifier.load("model.safetensors", expected_sha256="0" * 64, max_bytes=10**6)
+assert_type(loaded, FashionCNNClassifier)
+FashionCNNClassifier.load(5)  # type: ignore[arg-type]
+assert issubclass(ModelFileError, ValueError)
 assert_type(clf.predict(X), NDArray[Any])
 assert_type(clf.predict_proba(X), NDArray[np.float32])
 assert_type(clf.score(X, y), float)

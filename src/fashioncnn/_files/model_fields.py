@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the fields of a model file may be, in version 1 of its format."""
 
+import reprlib
 from typing import Any, get_args
 
 from fashioncnn._files.fields import (
@@ -111,6 +112,13 @@ def check_manifest(manifest: dict[str, Any], refuse: Refuse) -> None:
             f"is {version}, and this fashioncnn reads {VERSION}",
             "Load it with a newer fashioncnn: pip install --upgrade fashioncnn.",
         )
+    kind = manifest.get("class")
+    if isinstance(kind, str) and kind != CLASS:
+        refuse(
+            "class",
+            f"is {reprlib.repr(kind)}, and should be {CLASS!r}",
+            "Load it with the class that has saved it.",
+        )
     check_fields(manifest, FIELDS, refuse)
     architecture, checkpoint = manifest["architecture"], manifest["checkpoint"]
     n_stacks = len(architecture["conv_stacks"])
@@ -129,7 +137,9 @@ def check_manifest(manifest: dict[str, Any], refuse: Refuse) -> None:
         )
     names = checkpoint["history"]
     if "loss" not in names or len(set(names)) < len(names):
-        refuse("checkpoint.history", f"is {names}, and should have 'loss' and none twice")
+        refuse(
+            "checkpoint.history", f"is {reprlib.repr(names)}, and should have 'loss' and none twice"
+        )
     if checkpoint["slots"] and checkpoint["update_rule"] is None:
         refuse("checkpoint.update_rule", "is null, and should name the optimizer of the slots")
 

@@ -35,6 +35,7 @@ from fashioncnn._files.safetensors_file import Refuse, SafetensorsFile, TensorIn
 from fashioncnn._files.strict_json import dump, parse
 from fashioncnn._network.architecture import Architecture
 from fashioncnn._network.description import Description, describe, network_from
+from fashioncnn._network.fitted import FittedNetwork, fitted_attributes
 from fashioncnn._network.optimizers import N_SLOTS
 from fashioncnn._network.pickled_state import FITTED
 from fashioncnn.exceptions import ModelFileError
@@ -42,6 +43,7 @@ from fashioncnn.exceptions import ModelFileError
 _SMALL = ("architecture", "compilation", "pixel_range", "test_time_flip")  # of the description
 _NAMES_DTYPE = np.dtype(object)  # of names of columns
 _SCALING = ("scale", "offset")
+_LONG = 500  # characters of a message
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ def _small_parts(network: Description) -> dict[str, Any]:
         "scaling": scaling and {"kind": scaling["kind"]},
         "checkpoint": {
             **checkpoint,
-            "history": sorted(checkpoint["history"]),
+            "history": list(checkpoint["history"]),
             "slots": network["slots"] is not None,
             "raw_weights": network["raw_weights"] is not None,
         },
@@ -233,29 +235,20 @@ class ModelFile:
         try:
             function(*args)
         except (TypeError, ValueError) as error:
-            self.refuse(field, f"can't be so: {error}")
+            self.refuse(field, f"is not valid: {str(error).rstrip('.')}")
 
     def read_fitted(self) -> dict[str, Any]:
         """Read the arrays, and return the attributes that a fit sets."""
         arrays = self._file.read(self._expected(), self._sha256)
         _check_arrays(arrays, self.refuse)
         network = self._network(arrays)
-        checkpoint, image_shape = network.checkpoint, network.architecture.image_shape
-        if checkpoint.best_epoch > checkpoint.n_epochs:
+        best_epoch, n_epochs = network.checkpoint.best_epoch, network.checkpoint.n_epochs
+        if best_epoch > n_epochs:
             self.refuse(
-                "checkpoint.best_epoch",
-                f"is {checkpoint.best_epoch}, and there are {checkpoint.n_epochs} epochs",
+                "checkpoint.best_epoch", f"is {best_epoch}, and should be {n_epochs} at most"
             )
-        attributes = {
-            "best_epoch_": checkpoint.best_epoch,
-            "classes_": self._classes(arrays),
-            "history_": {name: list(values) for name, values in checkpoint.history.items()},
-            "image_shape_": image_shape,
-            "n_features_in_": math.prod(image_shape),
-            "n_iter_": checkpoint.n_epochs,
-            "precision_": self._manifest["precision"],
-            "_network": network,
-        }
+        precision = self._manifest["precision"]
+        attributes = fitted_attributes(network, self._classes(arrays), precision)
         if self._manifest["feature_names_in"]:
             attributes["feature_names_in_"] = read_labels(
                 "feature_names_in", _NAMES_DTYPE, arrays, self.refuse
@@ -297,7 +290,7 @@ class ModelFile:
         loss = self._file.tensors.get("history/loss")
         return loss.shape[0] if loss and len(loss.shape) == 1 else -1
 
-    def _network(self, arrays: Mapping[str, np.ndarray]) -> Any:
+    def _network(self, arrays: Mapping[str, np.ndarray]) -> FittedNetwork:
         manifest = self._manifest
         checkpoint = dict(manifest["checkpoint"])
         names = list(self._architecture.weights)
@@ -334,7 +327,9 @@ class ModelFile:
 
 
 def _refuse_to_load(path: str, field: str, problem: str, *advice: str) -> NoReturn:
-    raise ModelFileError(path, field, problem, *advice)
+    # What others say of a value may have all of it.
+    short = problem if len(problem) <= _LONG else f"{problem[:_LONG]}..."
+    raise ModelFileError(path, field, short, *advice)
 
 
 def _with_tuples(value: Any) -> Any:

@@ -13,7 +13,6 @@ from fashioncnn._files.model_file import ModelFile
 from fashioncnn.exceptions import ModelFileError
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -36,9 +35,9 @@ def open_model_file(
     _check_arguments(path, sha256, max_bytes)
     name = os.fsdecode(path)
     try:
-        descriptor = os.open(path, _FLAGS)
-        with open(descriptor, "rb") as file:
-            yield ModelFile(file, name, _checked_size(descriptor, name, max_bytes), sha256)
+        with open(path, "rb", opener=_open) as file:
+            size = _checked_size(file.fileno(), name, max_bytes)
+            yield ModelFile(file, name, size, sha256)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -60,6 +59,11 @@ def _check_arguments(path: Any, sha256: Any, max_bytes: Any) -> None:
         )
     if isinstance(max_bytes, bool) or not isinstance(max_bytes, Integral) or max_bytes < 1:
         raise ValueError(f"max_bytes must be an int of at least 1. Got {max_bytes!r}.")
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a path, also that of a pipe that nobody writes to; a folder is refused by `open`."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _checked_size(descriptor: int, name: str, max_bytes: int) -> int:

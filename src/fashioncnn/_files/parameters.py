@@ -8,6 +8,7 @@ An object has one key, which says what its value is: ``{"dict": [[key, value], .
 import math
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from numbers import Integral, Real
@@ -51,10 +52,9 @@ def _is_row(value: Any) -> bool:
 
 def _encode_items(mapping: Mapping[Any, Any]) -> list[list[Any]]:
     items = [[_encode_scalar(key), _encode_scalar(value)] for key, value in mapping.items()]
-    keys = [decode(key) for key, _ in items]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"has the key {twice!r} twice, as objects of several types")
+    ((key, count),) = Counter(decode(key) for key, _ in items).most_common(1) or [(None, 0)]
+    if count > 1:
+        raise ValueError(f"has the key {key!r} twice, as objects of several types")
     return items
 
 

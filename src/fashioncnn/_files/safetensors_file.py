@@ -84,11 +84,22 @@ def pack(
     content = safetensors.numpy.save(contiguous, {"fashioncnn": text})
     n_header = int.from_bytes(content[:_LENGTH], "little")
     if n_header > _MOST_HEADER_BYTES:
-        section = max(manifest, key=lambda name: len(dump(manifest[name])))
-        refuse(section, f"makes a header of {n_header} bytes, and a file's has {2**20} at most")
+        refuse(
+            _longest_field(manifest),
+            f"makes a header of {n_header} bytes, and a file's has {_MOST_HEADER_BYTES} at most",
+            "Make it shorter, or pickle the classifier.",
+        )
     assert content.startswith(MAGIC, _LENGTH)
     digest = hashlib.sha256(content).hexdigest().encode()
     return [content[: _DIGEST.start], digest, memoryview(content)[_DIGEST.stop :]]
+
+
+def _longest_field(manifest: Mapping[str, Any]) -> str:
+    """Return the path of the field that takes the most of a manifest."""
+    name = max(manifest, key=lambda name: len(dump(manifest[name])))
+    inner = manifest[name]
+    is_field = not isinstance(inner, dict) or inner.keys() <= {"dict"}  # one of a parameter
+    return name if is_field else f"{name}.{_longest_field(inner)}"
 
 
 class SafetensorsFile:
@@ -119,9 +130,13 @@ class SafetensorsFile:
     def _read_head(self) -> bytes:
         """Read the header and its length; it has been found to be ours, and not too long."""
         head = self._file.read(_DIGEST.stop)
-        if not head.startswith(MAGIC, _LENGTH) or len(head) < _DIGEST.stop:
-            start = reprlib.repr(head)
-            self._refuse("the beginning", f"is {start}, and not that of a model", _OTHER_FILE)
+        if not head.startswith(MAGIC, _LENGTH):
+            start, ours = map(reprlib.repr, (head, MAGIC))
+            self._refuse(
+                "the beginning",
+                f"is {start}, and should be eight bytes and {ours}",
+                _OTHER_FILE,
+            )
         length = int.from_bytes(head[:_LENGTH], "little")
         most = min(_MOST_HEADER_BYTES, self._size - _LENGTH)
         if not _DIGEST.stop - _LENGTH <= length <= most:

@@ -4,6 +4,7 @@
 import json
 import math
 import reprlib
+from collections import Counter
 from typing import Any
 
 _MOST_DIGITS = 19  # of an integer of 64 bits
@@ -42,8 +43,7 @@ def parse(text: str) -> Any:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"it has the key {reprlib.repr(twice)} twice")
     return value
 

@@ -23,18 +23,15 @@ def set_requests(estimator: Any, requests: Mapping[str, Any]) -> None:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is no such method, or it has no such metadata, or a request is no bool, None or
         name.
     """
     for method, values in requests.items():
         if method not in _METHODS or not isinstance(values, dict):
-            raise ValueError(f"has {method!r}, which requests no metadata")
+            raise ValueError(f"{method!r} is no method that requests metadata")
         for value in values.values():
             if not (value is None or isinstance(value, (bool, str))):
-                raise ValueError(f"has a request of {method} that is no bool, null or text")
+                raise ValueError(f"a request of {method!r} is no bool, null or text")
         with config_context(enable_metadata_routing=True):
-            try:
-                getattr(estimator, f"set_{method}_request")(**values)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"has requests of {method} that it can't have: {error}") from error
+            getattr(estimator, f"set_{method}_request")(**values)

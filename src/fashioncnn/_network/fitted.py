@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A network before and after training, as a value: arrays and plain constants."""
 
+import math
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -118,3 +119,30 @@ class FittedNetwork(Network):
             f"Training has diverged: weights are as large as {largest:g}. Fit again with a lower "
             f"learning_rate{' or weight_decay' if self.compilation.weight_decay else ''}."
         )
+
+
+def fitted_attributes(
+    network: FittedNetwork, classes: np.ndarray, precision: str
+) -> dict[str, Any]:
+    """Return the attributes of a classifier that has trained a network.
+
+    Parameters
+    ----------
+    network : FittedNetwork
+        What training has left behind.
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    precision : {"float32", "bfloat16"}
+        The arithmetic of training.
+    """
+    checkpoint, image_shape = network.checkpoint, network.architecture.image_shape
+    return {
+        "best_epoch_": checkpoint.best_epoch,
+        "classes_": classes,
+        "history_": {name: list(values) for name, values in checkpoint.history.items()},
+        "image_shape_": image_shape,
+        "n_features_in_": math.prod(image_shape),
+        "n_iter_": checkpoint.n_epochs,
+        "precision_": precision,
+        "_network": network,
+    }
