@@ -265,7 +265,11 @@ def make_socket(path):
         server.bind(str(path))
 
 
-SPECIAL = {"device": make_device, "pipe": os.mkfifo, "socket": make_socket, "folder": os.mkdir}
+def make_pipe(path):
+    os.mkfifo(path)
+
+
+SPECIAL = {"device": make_device, "pipe": make_pipe, "socket": make_socket, "folder": os.mkdir}
 
 
 @posix

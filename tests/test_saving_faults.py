@@ -100,6 +100,16 @@ def test_a_model_that_is_refused_leaves_the_old_one(fitted, small, models, tmp_p
     assert path.read_bytes() == (models / "other").read_bytes()
 
 
+@pytest.mark.parametrize("path", [None, 3, ["model"], "mod\0el", b"mod\0el", "mod\ud800el"])
+def test_what_names_no_file_is_refused_alike_by_save_and_load(fitted, path):
+    texts = []
+    for call in (fitted.save, FashionCNNClassifier.load):
+        with pytest.raises((TypeError, ValueError), match=r"^path must be .*; got ") as caught:
+            call(path)
+        texts.append(f"{type(caught.value).__name__}: {caught.value}")
+    assert texts[0] == texts[1]
+
+
 @pytest.mark.processes
 def test_a_full_disk_leaves_the_old_model_until_there_is_space(run, own_disk):
     answers = run(
