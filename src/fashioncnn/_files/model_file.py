@@ -6,11 +6,11 @@ too. What may be long is in arrays. Everything that a file says is checked befor
 read; the page "The model file" of the documentation has it for other programs.
 """
 
-import importlib.metadata
 import math
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Set
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -118,8 +118,8 @@ def _encode_parameter(name: str, value: Any) -> Any:
 
 def _version_of(package: str) -> str | None:
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:  # as where TensorFlow has another name
+        return version(package)
+    except PackageNotFoundError:  # as where TensorFlow has another name
         return None
 
 
