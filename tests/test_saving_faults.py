@@ -208,7 +208,7 @@ def test_a_killed_process_leaves_the_old_model_or_the_new_and_no_litter(run):
 
         most_seconds = 0.02 + 5 * seconds_of(save)
         n_orphans = 0
-        for _ in range(100):
+        for _ in range(50):
             models[0].save("model")
             assert os.listdir() == ["model"]
             repeat_and_die(save, most_seconds)
