@@ -8,7 +8,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -20,7 +20,7 @@ _SECONDS_OF_A_WRITER = 3600  # after which Windows' temporary files are those of
 
 _FREE_SPACE = "Delete files there that are not needed, or save to a folder on another disk"
 _TAKE_YOUR_OWN = "Save to a folder, or to a file, that you may write to"
-_REMEDIES = {
+_REMEDIES: Mapping[int | None, str] = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: "Raise the limit if `ulimit -f` shows one, else save to another kind of disk",
@@ -31,7 +31,7 @@ _REMEDIES = {
     errno.EISDIR: "Add the name of a file to the name of the folder",
     errno.ENAMETOOLONG: "Take a shorter name, and a folder with a shorter path",
 }
-_ANY_OTHER_REMEDY = "Remove the cause and save again, or save to another folder"
+_ANY_OTHER_REMEDY = "Remove the cause, or save under another name or to another folder"
 
 
 def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
@@ -131,11 +131,8 @@ def _replace(target: str, mode: int | None, parts: Iterable[bytes | memoryview])
             descriptor = file.fileno()
             if not _claim(descriptor, temporary):
                 return False
-            if sys.platform != "win32" and mode not in (
-                None,
-                stat.S_IMODE(os.fstat(descriptor).st_mode),
-            ):
-                os.fchmod(descriptor, mode)
+            if mode is not None:
+                _set_mode(descriptor, mode)
             _write(descriptor, parts)
             os.fsync(descriptor)
             if sys.platform == "win32":
@@ -157,6 +154,12 @@ def _claim(descriptor: int, temporary: str) -> bool:
         except OSError:  # there are no locks: sweepers get none either, and remove nothing
             return True
     return os.path.exists(temporary)
+
+
+def _set_mode(descriptor: int, mode: int) -> None:
+    """Set a mode that the umask has cut; some disks know one mode only and refuse to be asked."""
+    if sys.platform != "win32" and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        os.fchmod(descriptor, mode)
 
 
 def _write(descriptor: int, parts: Iterable[bytes | memoryview]) -> None:
@@ -183,7 +186,7 @@ def _remove_orphan(path: str) -> None:
         if time.time() - os.stat(path).st_mtime > _SECONDS_OF_A_WRITER:
             os.unlink(path)
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_WRONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system unlocks for the dead
         os.unlink(path)
@@ -203,8 +206,6 @@ def _flush_folder(folder: str) -> None:
 
 def _explained(error: OSError, name: str) -> OSError:
     """Return an error of the same class that says what happened and what to do."""
-    if error.errno is None:  # of the parts themselves
-        return error
     remedy = _REMEDIES.get(error.errno, _ANY_OTHER_REMEDY)
-    text = f"Nothing was written, what was there before is unchanged. {error.strerror}. {remedy}"
+    text = f"{error.strerror}: nothing is saved, what was there before is unchanged. {remedy}"
     return OSError(error.errno, text, name)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
+from fashioncnn._files.atomic_file import file_name
 from fashioncnn._files.model_file import ModelFile
 from fashioncnn.exceptions import ModelFileError
 
@@ -32,10 +33,10 @@ def open_model_file(
     ModelFileError
         If it can't be read, is no regular file, is larger than `max_bytes`, or is no model file.
     """
-    _check_arguments(path, sha256, max_bytes)
-    name = os.fsdecode(path)
+    name = file_name(path)
+    _check_arguments(sha256, max_bytes)
     try:
-        with open(path, "rb", opener=_open) as file:
+        with open(name, "rb", opener=_open) as file:
             size = _checked_size(file.fileno(), name, max_bytes)
             yield ModelFile(file, name, size, sha256)
     except FileNotFoundError:
@@ -49,9 +50,7 @@ def open_model_file(
         ) from error
 
 
-def _check_arguments(path: Any, sha256: Any, max_bytes: Any) -> None:
-    if not isinstance(path, (str, bytes, os.PathLike)):
-        raise TypeError(f"path must be the name of a file, a str or PathLike. Got {path!r}.")
+def _check_arguments(sha256: Any, max_bytes: Any) -> None:
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
         raise ValueError(
             "expected_sha256 must be 64 hexadecimal digits, as sha256sum prints them, or None. Got "
