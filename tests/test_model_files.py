@@ -264,6 +264,7 @@ REFUSED_PARAMETERS = {
     r"'class_weight' has \(1, 2\) of tuple": {"class_weight": {(1, 2): 1}},
     "'class_weight' has nan": {"class_weight": {"x": float("nan")}},
     "'class_weight' has inf": {"class_weight": {float("inf"): 1}},
+    "'class_weight' has inf, and a file": {"class_weight": {Fraction(10**400): 1}},
     "'class_weight' has an integer of more than 40": {"class_weight": {10**40: 1}},
     "'class_weight' has .* with a time zone": {
         "class_weight": {datetime(2024, 5, 1, tzinfo=UTC): 1}

@@ -69,7 +69,11 @@ def _encode_scalar(value: Any) -> Any:
         return _encode_int(int(value))
     if not isinstance(value, Real):
         raise TypeError(f"has {reprlib.repr(value)} of {type(value).__name__}, which {_NO_VALUE}")
-    if not math.isfinite(number := float(value)):
+    try:
+        number = float(value)
+    except OverflowError:  # of a fraction
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"has {number}, and a file holds finite numbers only")
     return number
 
