@@ -93,12 +93,11 @@ def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
     return True
 
 
-def _refuse_subclass(kind: type, method: str) -> None:
+def _refuse_subclass(kind: type, remedy: str) -> None:
     if kind is not FashionCNNClassifier:
         raise TypeError(
-            f"{method} is for FashionCNNClassifier. Got its subclass {kind.__name__}, whose own "
-            "parameters and methods a file of data can't hold. Pickle it, or copy its parameters "
-            "to a FashionCNNClassifier before fit."
+            "A model file is data, and holds a FashionCNNClassifier. Got its subclass "
+            f"{kind.__name__}, whose own parameters and methods are code. {remedy}"
         )
 
 
@@ -883,7 +882,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         >>> bool((same.predict_proba(X) == clf.predict_proba(X)).all())
         True
         """
-        _refuse_subclass(type(self), "save")
+        _refuse_subclass(type(self), "Pickle it, or fit a FashionCNNClassifier.")
         check_is_fitted(self)
         self._validate_params()
         params = self.get_params(deep=False)
@@ -932,7 +931,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         --------
         save : Write the file.
         """
-        _refuse_subclass(cls, "load")
+        _refuse_subclass(cls, "Call FashionCNNClassifier.load.")
         with open_model_file(path, expected_sha256, max_bytes) as file:
             classifier = cls(**file.read_params(cls().get_params()))
             file.check("params", classifier._validate_params)
