@@ -213,7 +213,7 @@ PARAMETERS = [  # as they are given, and as they are read
             np.datetime64("NaT", "D"): 3,
         },
     ),
-    ("class_weight", {-(10**39): 1, 2**64 - 1: 2}, {-(10**39): 1, 2**64 - 1: 2}),
+    ("class_weight", {1 - 2**64: 1, 2**64 - 1: 2}, {1 - 2**64: 1, 2**64 - 1: 2}),
     ("callbacks", [], ()),
     ("random_state", np.int64(5), 5),
     ("verbose", np.uint8(2), 2),
@@ -266,6 +266,7 @@ REFUSED_PARAMETERS = {
     "'class_weight' has inf": {"class_weight": {float("inf"): 1}},
     "'class_weight' has inf, and a file": {"class_weight": {Fraction(10**400): 1}},
     "'class_weight' has an integer of more than 40": {"class_weight": {10**40: 1}},
+    "'class_weight' has the key 18446744073709551616, .* 64 bits": {"class_weight": {2**64: 1}},
     "'class_weight' has .* with a time zone": {
         "class_weight": {datetime(2024, 5, 1, tzinfo=UTC): 1}
     },

@@ -52,7 +52,7 @@ def _is_row(value: Any) -> bool:
 
 def _encode_items(mapping: Mapping[Any, Any]) -> list[list[Any]]:
     items = [[_encode_scalar(key), _encode_scalar(value)] for key, value in mapping.items()]
-    ((key, count),) = Counter(decode(key) for key, _ in items).most_common(1) or [(None, 0)]
+    ((key, count),) = Counter(_decode_key(key) for key, _ in items).most_common(1) or [(None, 0)]
     if count > 1:
         raise ValueError(f"has the key {key!r} twice, as objects of several types")
     return items
@@ -134,10 +134,18 @@ def _decode_items(items: Any) -> dict[Any, Any]:
         isinstance(item, list) and len(item) == 2 for item in items
     ):
         raise ValueError("has a dict that is no list of keys with values")
-    mapping = {_decode_scalar(key): _decode_scalar(value) for key, value in items}
+    mapping = {_decode_key(key): _decode_scalar(value) for key, value in items}
     if len(mapping) < len(items):
         raise ValueError("has a dict in which a key stands twice")
     return mapping
+
+
+def _decode_key(value: Any) -> Any:
+    key = _decode_scalar(value)
+    # Thousands of integers beyond 64 bits may have one hash, and a dict of these takes long.
+    if type(key) is int and abs(key) >= 2**64:
+        raise ValueError(f"has the key {key}, which has more than 64 bits, as no label has")
+    return key
 
 
 def _decode_scalar(value: Any) -> Any:

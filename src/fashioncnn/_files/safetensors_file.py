@@ -138,9 +138,9 @@ class SafetensorsFile:
                 _OTHER_FILE,
             )
         length = int.from_bytes(head[:_LENGTH], "little")
-        most = min(_MOST_HEADER_BYTES, self._size - _LENGTH)
-        if not _DIGEST.stop - _LENGTH <= length <= most:
-            self._refuse("the header", f"has {length} bytes, and should have {most} at most")
+        least, most = _DIGEST.stop - _LENGTH, min(_MOST_HEADER_BYTES, self._size - _LENGTH)
+        if not least <= length <= most:
+            self._refuse("the header", f"has {length} bytes, and should have {least} to {most}")
         head += self._file.read(_LENGTH + length - len(head))
         if len(head) != _LENGTH + length:
             self._refuse("the header", f"ends after {len(head) - _LENGTH} of {length} bytes")
