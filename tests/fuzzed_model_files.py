@@ -184,7 +184,7 @@ def change_json(rng: random.Random, tree: Any) -> None:
             break
         node = value
     alike = OF_TYPES.get(type(value), ODD_VALUES)
-    other = rng.choice(ODD_VALUES if rng.random() < 0.5 else alike)
+    other = as_pairs(rng.choice(ODD_VALUES if rng.random() < 0.5 else alike))  # a copy
     if isinstance(value, (int, float)) and rng.random() < 0.3:
         other = value + rng.choice((-1, 1)) * rng.choice((1, 8, 0.5, 2**32))
     kind = rng.randrange(4)
