@@ -269,6 +269,19 @@ MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
         )
         for value in ("x" * 100_000, -1, [[[0]]], {"dict": []})
     },
+    **{
+        f"{value} as {name}": (
+            forge.manifest(name, value),
+            f"{name} is {value}, and should be {text}",
+        )
+        for name, value, text in (
+            ("checkpoint.iterations", 2**63 - 1, "an integer within 0.."),
+            ("checkpoint.n_steps", 2**63 - 1, "an integer within 0.."),
+            ("checkpoint.n_batches", -0.5, "a float in"),
+            ("compilation.learning_rate", 1, "a float in"),  # which Keras would refuse
+            ("architecture.dense_dropout", 1.0, "a float in"),
+        )
+    },
     "10^9 filters": (
         forge.manifest("architecture.conv_stacks", [[10**9]]),
         "the array .* is F32.*1000000000",
@@ -350,7 +363,7 @@ MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
 def _stacks(parts: Parts, n: int) -> bytes:
     """Ask for many stacks in all fields that have a value for each."""
     architecture = parts.manifest["architecture"]
-    architecture |= {"conv_stacks": [[1]] * n, "conv_dropouts": [0] * n}
+    architecture |= {"conv_stacks": [[1]] * n, "conv_dropouts": [0.0] * n}
     architecture |= {"kernel_sizes": [[1, 1]] * n, "pool_sizes": [[1, 1]] * n}
     return parts.seal()
 

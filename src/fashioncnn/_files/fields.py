@@ -63,10 +63,10 @@ def integer(least: int = 0, most: int = 2**63 - 1) -> Kind:
 
 
 def number(least: float = -math.inf, below: float = math.inf) -> Kind:
-    """Take numbers, of at least one and below another."""
+    """Take floats, which JSON writes with a point, of at least one number and below another."""
     return Kind(
-        f"a number in [{least}, {below})",
-        lambda value: type(value) in (int, float) and least <= value < below,
+        f"a float in [{least}, {below})",
+        lambda value: type(value) is float and least <= value < below,
     )
 
 

@@ -29,6 +29,7 @@ FORMAT = "fashioncnn"
 CLASS = "FashionCNNClassifier"
 PACKAGES = ("fashioncnn", "keras", "numpy", "tensorflow")
 _MOST_VALUES = 2**31 - 1  # of one image; TensorFlow counts them by 32 bits
+_MOST_STEPS = 2**53  # so that those of another training still fit into 64 bits
 
 _POSITIVE = integer(1)
 _WINDOWS = list_of(list_of(_POSITIVE, 2, 2), 1)
@@ -83,10 +84,10 @@ FIELDS: Table = {
     "checkpoint": {
         "seed": integer(),
         "best_epoch": integer(1),
-        "n_steps": integer(),
+        "n_steps": integer(0, _MOST_STEPS),
         "n_batches": number(0),
         "update_rule": optional(one_of(*_UPDATE_RULES)),
-        "iterations": integer(),
+        "iterations": integer(0, _MOST_STEPS),
         "slots": BOOLEAN,
         "raw_weights": BOOLEAN,
         "history": list_of(one_of(*_HISTORY), 1),
