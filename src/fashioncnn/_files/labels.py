@@ -105,7 +105,8 @@ def _read_texts(name: str, values: np.ndarray, offsets: np.ndarray, refuse: Refu
 def _read_numbers(name: str, dtype: np.dtype, values: np.ndarray, refuse: Refuse) -> np.ndarray:
     if dtype.kind == "b" and values.view(np.uint8).max() > 1:
         refuse(name, "has bools that are neither 0 nor 1")
-    if dtype.kind == "f" and not (np.isfinite(values) & (values == np.floor(values))).all():
+    # A signalling NaN may not come to be rounded: NumPy would warn.
+    if dtype.kind == "f" and not (np.isfinite(values).all() and (values % 1 == 0).all()):
         refuse(name, "has numbers that are not finite integers")
     return values.astype(dtype)
 
