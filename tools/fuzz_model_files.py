@@ -126,7 +126,7 @@ def outcome_of(content: bytes, watch: Watch) -> str:
         return "loaded, and refuses to predict"
     assert probabilities.shape == (1, len(clf.classes_)), probabilities.shape
     assert abs(probabilities.sum() - 1) < 1e-5, probabilities
-    assert clf.predict(images)[0] in clf.classes_
+    assert clf.predict(images).tolist()[0] in clf.classes_.tolist()
     again = saved(clf)
     assert saved(FashionCNNClassifier.load(again)) == again
     return "loaded, and predicts"
