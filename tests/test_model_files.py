@@ -358,8 +358,11 @@ REFUSED_NETWORKS = {
     r"feature_names_in has '\\udc01'": lambda: untrained(
         TWO, feature_names_in_=np.array(["a", "b", "c", "\udc01"], object)
     ),
-    r"classes has 2 texts of the dtype <U5000000.*y\.astype\(object\)": lambda: untrained(
-        TWO, np.array(["a", "b"], "U5000000")
+    r"classes has 2 texts of the dtype <U4097.*y\.astype\(object\)": lambda: untrained(
+        TWO, np.array(["a", "b"], "U4097")
+    ),
+    r"classes has 4096 texts of the dtype <U2049.*y\.astype\(object\)": lambda: untrained(
+        make((1, 1, 1), 4096, dense_units=()), np.arange(4096).astype("U2049")
     ),
     "the network has 8406 arrays, and a file holds 4096": lambda: untrained(
         make((1, 1, 1), 2, conv_stacks=((1,) * 4200,), dense_units=())

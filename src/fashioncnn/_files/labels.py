@@ -15,7 +15,9 @@ import numpy as np
 from fashioncnn._files.safetensors_file import Refuse, TensorInfo
 
 OFFSETS = "/offsets"  # after the name of an array of texts
-_MOST_CHARACTERS = 2**23  # of an array of texts of equal width, which may be few bytes in a file
+# Of texts of equal width, which may be few bytes in a file: of all labels, and of one, of which
+# predictions have many.
+_MOST_CHARACTERS, _MOST_OF_ONE = 2**23, 2**12
 _TIME = r"[<>][Mm]8\[(?:[1-9]\d{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\]"
 _DTYPES = re.compile(
     rf"\|O|[<>]U[1-9]\d{{0,8}}|\|b1|\|[iu]1|[<>][iu][248]|[<>]f[248]|{_TIME}", re.ASCII
@@ -73,12 +75,12 @@ def read_labels(
 
 
 def _refuse_wide(name: str, dtype: np.dtype, n: int, refuse: Refuse) -> None:
-    n_characters = n * dtype.itemsize // 4 if dtype.kind == "U" else 0
-    if n_characters > _MOST_CHARACTERS:
+    width = dtype.itemsize // 4 if dtype.kind == "U" else 0
+    if width > _MOST_OF_ONE or n * width > _MOST_CHARACTERS:
         refuse(
             name,
-            f"has {n} texts of the dtype {dtype.str}, which take {n_characters} characters, and a "
-            f"file holds {_MOST_CHARACTERS}",
+            f"has {n} texts of the dtype {dtype.str}, and a file holds texts of {_MOST_OF_ONE} "
+            f"characters and {_MOST_CHARACTERS} in all, each counted as wide as the dtype",
             "Texts as objects take what each needs: fit with y.astype(object).",
         )
 
