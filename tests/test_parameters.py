@@ -58,6 +58,7 @@ def test_nested_values_are_written_out(parse, value, parsed):
 
 REFUSED = {
     "conv_stacks": [
+        (np.timedelta64(4, "s"),),
         (),
         [],
         ((),),
@@ -138,8 +139,18 @@ REFUSED = {
         np.array([0.1]),
     ],
     "learning_rate_schedule": ["Cosine", "step", None, abs],
-    "weight_decay": [-0.1, math.nan, math.inf, "0.1", None, True, 10**400, 1e39],
-    "epochs": [0, -1, 1.0, "3", None, True, 10**400, math.nan, np.array(3)],
+    "weight_decay": [
+        np.timedelta64(1, "s"),
+        -0.1,
+        math.nan,
+        math.inf,
+        "0.1",
+        None,
+        True,
+        10**400,
+        1e39,
+    ],
+    "epochs": [np.timedelta64(1, "s"), 0, -1, 1.0, "3", None, True, 10**400, math.nan, np.array(3)],
     "batch_size": [0, -1, 128.0, None, True, 10**400],
     "augment": [
         *(
@@ -158,7 +169,12 @@ REFUSED = {
         *({"flip": "horizontal"}, {"flip": True}, {"flip": ["random"]}, {"flip": np.array([1, 2])}),
         *({"shift": -1}, {"shift": 2.0}, {"shift": True}, {"shift": None}, {"shift": (1, 2)}),
         *({"erase": -0.1}, {"erase": 1.5}, {"erase": math.nan}, {"erase": True}, {"erase": "1"}),
-        *({"erase": None}, {"erase": 10**400}, {"erase": np.array([0.5])}),
+        *(
+            {"erase": None},
+            {"erase": np.timedelta64(0, "s")},
+            {"erase": 10**400},
+            {"erase": np.array([0.5])},
+        ),
     ],
     "early_stopping": ["yes", None, 2],
     "validation_fraction": [0, 0.0, 1, 1.0, 1.5, -0.1, math.nan, True, 10**400],
@@ -172,8 +188,8 @@ REFUSED = {
     "min_steps": [-1, 100.0, None, True, "100", math.inf, 10**400],
     "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
     "warm_start": ["yes", None, 2],
-    "random_state": [-1, "seed", 1.5],
-    "verbose": [-1, 3, "1", None, 10**400],
+    "random_state": [-1, "seed", 1.5, 2**32, np.timedelta64(1, "s")],
+    "verbose": [-1, 3, "1", None, 10**400, np.timedelta64(1)],
 }
 
 

@@ -32,6 +32,12 @@ def test_class_weights():
         class_weights(dict.fromkeys(range(90), 2), classes, codes)
 
 
+@pytest.mark.parametrize("weight", [np.timedelta64(1, "s"), True, "1", -1, np.nan, None])
+def test_weights_of_classes_that_are_no_weights(weight):
+    with pytest.raises(ValueError, match="weights in class_weight must be finite numbers"):
+        class_weights({"a": weight}, np.array(["a", "b"]), np.array([0, 1]))
+
+
 X = np.zeros((4, 2))
 
 

@@ -90,6 +90,21 @@ def parse_callbacks(value: Any) -> list[Any]:
     return callbacks
 
 
+def parse_seed(value: Any) -> int:
+    """Read an int that seeds a RandomState; a bool is one, too."""
+    return _int_or_bool(value, at_most=2**32 - 1)
+
+
+def parse_verbose(value: Any) -> int:
+    """Read 0, 1 or 2; a bool is one, too."""
+    return _int_or_bool(value, at_most=2)
+
+
+def is_number(value: Any, kind: type = Real) -> bool:
+    """Say whether a value is a number of a kind, and neither a bool nor a duration of NumPy."""
+    return isinstance(value, kind) and not isinstance(value, (bool, np.timedelta64))
+
+
 def as_float32(value: Any) -> float:
     """Return what float32 makes of a number; a number too large for floats becomes infinite."""
     try:
@@ -112,9 +127,16 @@ def _sequence(value: Any) -> Any:
 
 
 def _int(value: Any, *, at_least: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
+    if not is_number(value, Integral) or value < at_least:
         raise ValueError(f"not an int of at least {at_least}")
     return int(value)
+
+
+def _int_or_bool(value: Any, *, at_most: int) -> int:
+    number = int(value) if isinstance(value, bool) else _int(value, at_least=0)
+    if number > at_most:
+        raise ValueError(f"not an int of at most {at_most}")
+    return number
 
 
 def _positive_int(value: Any) -> int:
@@ -139,12 +161,12 @@ def _flip(value: Any) -> Flip | None:
 
 
 def _share(value: Any) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= as_float32(value) <= 1:
+    if not is_number(value) or not 0 <= as_float32(value) <= 1:
         raise ValueError("not a share in [0, 1]")
     return float(value)
 
 
 def _rate(value: Any) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= as_float32(value) < 1:
+    if not is_number(value) or not 0 <= as_float32(value) < 1:
         raise ValueError("not a rate in [0, 1)")
     return float(value)

@@ -6,17 +6,21 @@ from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fashioncnn._inputs.nested import (
     as_float32,
+    is_number,
     parse_augment,
     parse_callbacks,
     parse_conv_stacks,
     parse_dense_units,
     parse_image_shape,
     parse_rates,
+    parse_seed,
+    parse_verbose,
     parse_windows,
 )
 from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
@@ -67,12 +71,11 @@ class Nested(Options):
 
 
 class Number(Interval):
-    """An interval of numbers that are in it as float32, too; bool is not a number."""
+    """An interval of numbers that are in it as float32, too; bools and durations are no numbers."""
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Say whether the value is a number of the type and within the interval."""
-        is_number = isinstance(val, self.type) and not isinstance(val, bool)
-        return is_number and as_float32(val) in self
+        return is_number(val, self.type) and as_float32(val) in self
 
 
 class Names(StrOptions):
@@ -156,6 +159,6 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
         None,
     ],
     "warm_start": ["boolean"],
-    "random_state": ["random_state"],
-    "verbose": [Interval(Integral, 0, 2, closed="both")],
+    "random_state": [Nested("an int in the range [0, 4294967295]", parse_seed), RandomState, None],
+    "verbose": [Nested("an int in the range [0, 2]", parse_verbose)],
 }

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array
 
 from fashioncnn._inputs.arrays import to_array, to_numbers
 from fashioncnn._inputs.labels import labels_to_list
+from fashioncnn._inputs.nested import is_number
 from fashioncnn._messages import shortened, warn_user
 
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
@@ -89,8 +90,7 @@ def _equal_class(key: Any, classes: np.ndarray) -> Any:
 
 def _is_weight(value: Any) -> bool:
     try:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        return is_number and 0 <= float(value) < math.inf
+        return is_number(value) and 0 <= float(value) < math.inf
     except OverflowError:
         return False
 
