@@ -36,6 +36,8 @@ VALUES: dict[str, tuple[Forge, str]] = {  # attack 21
 
 # Integers of one hash, a dict of which takes seconds.
 _ONE_HASH = [[{"int": str(5 + number * (2**61 - 1))}, 1] for number in range(9, 20_000)]
+# Durations that are equal, of which older versions of NumPy give all one hash.
+_DURATIONS = [[{"timedelta64": [5, f"{number}s"]}, 1] for number in range(1, 1002)]
 _FIELD = "class format_version format params versions classes precision architecture"
 MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
     **{
@@ -80,11 +82,67 @@ MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
             f"{name} is {value}, and should be {text}",
         )
         for name, value, text in (
-            ("checkpoint.iterations", 2**63 - 1, "an integer within 0.."),
+            ("checkpoint.iterations", 2**30 + 1, "an integer within 0.."),
+            ("checkpoint.best_epoch", 0, "an integer within 1.."),
+            ("checkpoint.seed", -5, "an integer within 0.."),
+            ("architecture.n_classes", 1, "an integer within 2.."),
+            ("compilation.learning_rate", -1.0, "a float in"),
+            ("compilation.weight_decay", -1.0, "a float in"),
             ("checkpoint.n_steps", 2**63 - 1, "an integer within 0.."),
             ("checkpoint.n_batches", -0.5, "a float in"),
             ("compilation.learning_rate", 1, "a float in"),  # which Keras would refuse
             ("architecture.dense_dropout", 1.0, "a float in"),
+        )
+    },
+    **{
+        f"{value} as {name}": (
+            forge.manifest(name, value),
+            rf"{name} is .*, and should be a list .* {text}",
+        )
+        for name, value, text in (
+            ("architecture.image_shape", [3, 4, 0], "an integer within 1.."),
+            ("architecture.image_shape", [3, 4], "3 items"),
+            ("architecture.conv_stacks", [[]], "at least 1 items"),
+            ("architecture.conv_stacks", [], "at least 1 items"),
+            ("architecture.dense_units", [0], "an integer within 1.."),
+            ("architecture.kernel_sizes", [[0, 1]], "an integer within 1.."),
+            ("architecture.conv_dropouts", [1.0], "a float in"),
+            ("checkpoint.history", ["loss", "loss2"], "one of 'loss'"),
+        )
+    },
+    "epochs of the history": (
+        forge.manifest("checkpoint.best_epoch", 99),
+        "best_epoch is 99, and should be . at most",
+    ),
+    "history twice": (
+        forge.manifest("checkpoint.history", ["loss", "accuracy", "loss"]),
+        "checkpoint.history is .*none twice",
+    ),
+    "history without loss": (
+        forge.manifest("checkpoint.history", ["accuracy"]),
+        "checkpoint.history is .*'loss'",
+    ),
+    "history of two axes": (
+        forge.tensor("history/loss", np.zeros((1, 1)), "F64"),
+        "'history/loss' is F64 of shape .1, 1., and should be F64 of shape .any.",
+    ),
+    "moments of no optimizer": (
+        forge.manifest("checkpoint.update_rule", None),
+        "checkpoint.update_rule is null",
+    ),
+    **{
+        f"requests {requests!r:.40}": (
+            forge.manifest("metadata_requests", requests),
+            f"metadata_requests is not valid.*{text}",
+        )
+        for requests, text in (
+            ({"predict": {"sample_weight": True}}, "'predict' is no method"),
+            ({"__class__": {"x": True}}, "'__class__' is no method"),
+            ({"fit": True}, "'fit' is no method"),
+            ({"fit": {"__class__": True}}, "Unexpected args"),
+            ({"fit": {"sample_weight": 5}}, "no bool, null or text"),
+            ({"fit": {"sample_weight": "\x1b[2Jx"}}, r"\\x1b\[2Jx"),
+            ({"fit": {"sample_weight": "x\n\u202ey"}}, r"x\\n\\u202ey"),
         )
     },
     "10^9 filters": (
@@ -156,6 +214,12 @@ MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
             ("class_weight", {"dict": [[{"datetime64": ["2020", "D"]}, 1]]}, "none of"),
             ("class_weight", {"dict": [[{"datetime64": [1, "9999999999as"]}, 1]]}, "none of"),
             ("class_weight", {"dict": _ONE_HASH}, "more than 64 bits"),
+            ("class_weight", {"dict": _DURATIONS}, "1001 dates and durations .* 1000 at most"),
+            *(
+                (number, {"timedelta64": [1, "s"]}, "none of the values")
+                for number in ("epochs", "learning_rate", "verbose", "random_state", "tol")
+            ),
+            ("dense_units", [{"timedelta64": [1, "s"]}], "none of the values"),
             ("image_shape", [28], "tuple"),
             ("tol", "1", "float"),
             ("verbose", 10, "int"),
@@ -234,7 +298,18 @@ LABELS: dict[str, tuple[Forge, str]] = {  # attack 18; the classes are coat, ét
     **{
         f"dtype of classes {dtype}": (forge.manifest("classes.dtype", dtype), "classes")
         for dtype in (
-            *("<U999999999", "<U268435456", "<U9999999", "<U0", "U4,U4", "<V8", "<c16", "object"),
+            *(
+                "<U999999999",
+                "<U268435456",
+                "<U9999999",
+                "<U4097",
+                ">U4194304",
+                "<U0",
+                "U4,U4",
+                "<V8",
+                "<c16",
+                "object",
+            ),
             *("<i8", "<f8", "|b1", "<M8[D]", "<M8[10000000000as]", "<M8", "<U4\n", "O", "|S4", ""),
         )
     },

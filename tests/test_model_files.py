@@ -3,6 +3,7 @@
 
 import copy
 import enum
+import io
 import json
 import os
 import pickle
@@ -26,7 +27,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from fashioncnn import FashionCNNClassifier
+from fashioncnn._files import model_file, strict_json
 from fashioncnn._files.labels import read_dtype
+from fashioncnn._files.model_file import ModelFile, refuse_to_load
 from fashioncnn._files.parameters import decode, encode
 from fashioncnn._network.checkpoint import new_checkpoint
 from fashioncnn._network.description import describe
@@ -174,7 +177,7 @@ def test_arrays_in_any_order_of_memory(round_trip, order):
 # --- Parameters -----------------------------------------------------------------------------------
 
 
-class Padding(enum.StrEnum):
+class Padding(str, enum.Enum):  # noqa: UP042  # whose `str` is its name
     SAME = "same"
 
 
@@ -274,6 +277,10 @@ REFUSED_PARAMETERS = {
     "'class_weight' has the key .* twice": {
         "class_weight": {date(2024, 5, 1): 1, np.datetime64("2024-05-01"): 2}
     },
+    "'class_weight' has np.timedelta64.* of timedelta64": {"class_weight": {5: np.timedelta64(1)}},
+    "'class_weight' has 1001 dates and durations": {
+        "class_weight": {np.datetime64(day, "D"): 1 for day in range(1001)}
+    },
     "'class_weight' has .* no unit": {"class_weight": {np.datetime64("NaT"): 1}},
 }
 
@@ -346,6 +353,25 @@ def test_other_attributes_are_refused_by_name(fitted, round_trip):
     round_trip(clf)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("classes_", np.array(["sneaker", "boot"]), "classes has 'sneaker' before 'boot'"),
+        ("classes_", np.array([1, 2, 3]), r"'classes' is I64 of shape \[3\], and should"),
+        ("feature_names_in_", np.array(["a"], object), "'feature_names_in/offsets' is"),
+    ],
+)
+def test_what_has_been_changed_since_the_fit_is_refused(tmp_path, name, value, message):
+    """`load` would refuse it, and the file before would be lost."""
+    clf = untrained(TWO)
+    clf.save(tmp_path / "model")
+    before = (tmp_path / "model").read_bytes()
+    setattr(clf, name, value)
+    with pytest.raises(ValueError, match=f"can't be saved: .*{message}.*fit anew"):
+        clf.save(tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == before
+
+
 def test_callbacks_that_were_called_are_left_out(images, small, round_trip):
     clf = small(epochs=1, callbacks=[keras.callbacks.TerminateOnNaN()]).fit(*images)
     other = round_trip(clf.set_params(callbacks=None))
@@ -353,7 +379,9 @@ def test_callbacks_that_were_called_are_left_out(images, small, round_trip):
 
 
 REFUSED_NETWORKS = {
-    "classes has .*longdouble|dtype": lambda: untrained(TWO, np.array([0, 1], np.longdouble)),
+    r"classes has the dtype \S*128, which .*y\.astype\(float\)": lambda: untrained(
+        TWO, np.array([0, 1], np.longdouble)
+    ),
     r"classes has '\\ud800'": lambda: untrained(TWO, np.array(["a", "\ud800"])),
     r"feature_names_in has '\\udc01'": lambda: untrained(
         TWO, feature_names_in_=np.array(["a", "b", "c", "\udc01"], object)
@@ -448,6 +476,59 @@ def test_safetensors_opens_the_file(fitted, tmp_path):
     arrays = safetensors.numpy.load_file(tmp_path / "model.safetensors")
     for name, weight in fitted._network.weights.items():
         np.testing.assert_array_equal(arrays[f"weights/{name}"], weight)
+
+
+def test_a_header_of_one_file_with_the_arrays_of_another(fitted, tmp_path):
+    """The digest is right, but of what has taken the file's place."""
+    fitted.save(tmp_path / "model")
+    content = (tmp_path / "model").read_bytes()
+    forged = content.replace(rb"\"best_epoch\":8", rb"\"best_epoch\":7")
+    assert forged != content
+    file = io.BytesIO(forged)
+    model = ModelFile(file, len(forged), refuse_to_load("model"))
+    file.seek(0)
+    file.write(content)
+    with pytest.raises(ModelFileError, match="the file was changed while it was read"):
+        model.read_fitted()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "twice as much memory, which is not free. Free memory"),
+        (safetensors.SafetensorError("odd"), "the header is not what safetensors reads: odd"),
+    ],
+)
+def test_what_safetensors_raises(fitted, tmp_path, monkeypatch, error, message):
+    fitted.save(tmp_path / "model")
+
+    def load(content):
+        raise error
+
+    monkeypatch.setattr(safetensors.numpy, "load", load)
+    with pytest.raises(ModelFileError, match=message):
+        FashionCNNClassifier.load(tmp_path / "model")
+
+
+def test_what_the_network_refuses(fitted, tmp_path, monkeypatch):
+    fitted.save(tmp_path / "model")
+
+    def network_from(description):
+        raise ValueError("it is odd")
+
+    monkeypatch.setattr(model_file, "network_from", network_from)
+    with pytest.raises(ModelFileError, match="the network is not what training leaves: it is odd"):
+        FashionCNNClassifier.load(tmp_path / "model")
+
+
+def test_the_depth_of_json():
+    """A deeper one may end the process, where the user has set a high limit of recursion."""
+    assert strict_json.parse("[" * 32 + "]" * 32)
+    for text in ("[" * 33 + "]" * 33, '{"a":[' * 17 + "[" * 9, "[" * 10**6):
+        with pytest.raises(ValueError, match=r"it is nested \d+ deep, and not 32 at most"):
+            strict_json.parse(text)
+    for value in (["[" * 40], {'"[' * 40: "]" * 40}, ["\\", "[" * 40], ['\\"' + "{" * 40]):
+        assert strict_json.parse(json.dumps(value)) == value
 
 
 @pytest.mark.parametrize("kind", [str, Path, os.fsencode])

@@ -34,7 +34,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from fuzzed_model_files import classifiers, made_input
 
 from fashioncnn import FashionCNNClassifier, classifier
-from fashioncnn._files.model_file import ModelFile
+from fashioncnn._files.model_file import ModelFile, refuse_to_load
 from fashioncnn.exceptions import ModelFileError, PixelRangeWarning
 
 SECONDS = 5.0  # what takes longer hangs
@@ -82,7 +82,7 @@ def interrupt(*_: Any) -> None:
 @contextmanager
 def opened(content: bytes, sha256: str | None, max_bytes: int) -> Iterator[ModelFile]:
     """Stand for the opening of a file: `load` is given the bytes themselves."""
-    yield ModelFile(io.BytesIO(content), NAME, len(content), sha256)
+    yield ModelFile(io.BytesIO(content), len(content), refuse_to_load(NAME), sha256)
 
 
 def saved(clf: FashionCNNClassifier) -> bytes:

@@ -886,7 +886,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         self._validate_params()
         params = self.get_params(deep=False)
-        write_atomically(path, write_model(params, requests_of(self), vars(self)))
+        write_atomically(path, [write_model(params, requests_of(self), vars(self))])
 
     @classmethod
     def load(
@@ -933,7 +933,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         _refuse_subclass(cls, "Call FashionCNNClassifier.load.")
         with open_model_file(path, expected_sha256, max_bytes) as file:
-            classifier = cls(**file.read_params(cls().get_params()))
+            classifier = cls(**file.read_params(cls().get_params().keys()))
             file.check("params", classifier._validate_params)
             file.check("metadata_requests", set_requests, classifier, file.metadata_requests)
             fitted = file.read_fitted()

@@ -207,5 +207,7 @@ def _flush_folder(folder: str) -> None:
 def _explained(error: OSError, name: str) -> OSError:
     """Return an error of the same class that says what happened and what to do."""
     remedy = _REMEDIES.get(error.errno, _ANY_OTHER_REMEDY)
+    if error.errno == errno.ENOENT and name.startswith("~"):
+        remedy = "Write out what ~ stands for, as os.path.expanduser does"
     text = f"{error.strerror}: nothing is saved, what was there before is unchanged. {remedy}"
     return OSError(error.errno, text, name)

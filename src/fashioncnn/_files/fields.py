@@ -3,10 +3,11 @@
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Set
+from typing import Any, NamedTuple, NoReturn
 
-from fashioncnn._files.safetensors_file import Refuse
+# Raises the error for a field, with what was received and expected, and perhaps an advice.
+Refuse = Callable[..., NoReturn]
 
 
 class Kind(NamedTuple):
@@ -31,12 +32,7 @@ def check_fields(values: Any, table: Table, refuse: Refuse, prefix: str = "") ->
         refuse(
             prefix.rstrip(".") or "the manifest", f"is {reprlib.repr(values)}, and not an object"
         )
-    for names, what in (
-        (table.keys() - values.keys(), "is missing"),
-        (values.keys() - table.keys(), "is not known"),
-    ):
-        if names:
-            refuse(prefix + as_name(min(names)), what)
+    check_names(values.keys(), table.keys(), refuse, prefix, as_name)
     for name, kind in table.items():
         value = values[name]
         if isinstance(kind, Kind):
@@ -46,6 +42,19 @@ def check_fields(values: Any, table: Table, refuse: Refuse, prefix: str = "") ->
             check_fields(value, kind, refuse, f"{prefix}{name}.")
         elif value is not None:
             check_fields(value, kind.table, refuse, f"{prefix}{name}.")
+
+
+def check_names(
+    names: Set[str],
+    expected: Set[str],
+    refuse: Refuse,
+    prefix: str,
+    as_text: Callable[[str], str] = reprlib.repr,
+) -> None:
+    """Check that there are just the names that are expected."""
+    for others, what in ((expected - names, "is missing"), (names - expected, "is not known")):
+        if others:
+            refuse(prefix + as_text(min(others)), what)
 
 
 def as_name(key: str) -> str:

@@ -12,15 +12,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from fashioncnn._files.safetensors_file import Refuse, TensorInfo
+from fashioncnn._files.fields import Refuse
+from fashioncnn._files.parameters import UNIT
+from fashioncnn._files.safetensors_file import TensorInfo
 
 OFFSETS = "/offsets"  # after the name of an array of texts
 # Of texts of equal width, which may be few bytes in a file: of all labels, and of one, of which
 # predictions have many.
-_MOST_CHARACTERS, _MOST_OF_ONE = 2**23, 2**12
-_TIME = r"[<>][Mm]8\[(?:[1-9]\d{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\]"
+_MOST_CHARACTERS, _MOST_OF_ONE = 2**22, 2**12
 _DTYPES = re.compile(
-    rf"\|O|[<>]U[1-9]\d{{0,8}}|\|b1|\|[iu]1|[<>][iu][248]|[<>]f[248]|{_TIME}", re.ASCII
+    rf"\|O|[<>]U[1-9]\d{{0,8}}|\|b1|\|[iu]1|[<>][iu][248]|[<>]f[248]|[<>][Mm]8\[{UNIT}\]", re.ASCII
 )
 _OF_NUMBERS = {"b": "BOOL", "i": "I", "u": "U", "f": "F"}
 
@@ -50,6 +51,9 @@ def label_infos(name: str, dtype: np.dtype, n: int) -> dict[str, TensorInfo]:
 
 def write_labels(name: str, labels: np.ndarray, refuse: Refuse) -> dict[str, np.ndarray]:
     """Return the arrays of some labels by their names."""
+    if read_dtype(labels.dtype.str) is None:
+        advice = f"Fit with {'y.astype(float)' if labels.dtype.kind == 'f' else 'other labels'}."
+        refuse(name, f"has the dtype {labels.dtype}, which a file does not hold", advice)
     _refuse_wide(name, labels.dtype, len(labels), refuse)
     if has_texts(labels.dtype):
         return _write_texts(name, labels.tolist(), refuse)
@@ -89,7 +93,11 @@ def _write_texts(name: str, texts: Sequence[str], refuse: Refuse) -> dict[str, n
     try:
         pieces = [str.encode(text) for text in texts]
     except UnicodeEncodeError as error:
-        refuse(name, f"has {error.object!r}, which is no text: {error.reason}")
+        refuse(
+            name,
+            f"has {error.object!r}, which is no text: {error.reason}",
+            "Fit with names of whole characters, or pickle the classifier.",
+        )
     offsets = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
     return {name: np.frombuffer(b"".join(pieces), np.uint8), name + OFFSETS: offsets}
 

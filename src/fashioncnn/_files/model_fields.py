@@ -10,6 +10,7 @@ from fashioncnn._files.fields import (
     TEXT,
     Kind,
     Optional,
+    Refuse,
     Table,
     check_fields,
     integer,
@@ -19,7 +20,6 @@ from fashioncnn._files.fields import (
     optional,
 )
 from fashioncnn._files.labels import read_dtype
-from fashioncnn._files.safetensors_file import Refuse
 from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
 from fashioncnn._network.optimizers import OPTIMIZERS
 from fashioncnn._network.scaling import ScalingKind
@@ -30,6 +30,7 @@ CLASS = "FashionCNNClassifier"
 PACKAGES = ("fashioncnn", "keras", "numpy", "tensorflow")
 _MOST_VALUES = 2**31 - 1  # of one image; TensorFlow counts them by 32 bits
 _MOST_STEPS = 2**53  # so that those of another training still fit into 64 bits
+_MOST_ITERATIONS = 2**30  # likewise, into TensorFlow's 32 bits
 
 _POSITIVE = integer(1)
 _WINDOWS = list_of(list_of(_POSITIVE, 2, 2), 1)
@@ -87,7 +88,7 @@ FIELDS: Table = {
         "n_steps": integer(0, _MOST_STEPS),
         "n_batches": number(0),
         "update_rule": optional(one_of(*_UPDATE_RULES)),
-        "iterations": integer(0, _MOST_STEPS),
+        "iterations": integer(0, _MOST_ITERATIONS),
         "slots": BOOLEAN,
         "raw_weights": BOOLEAN,
         "history": list_of(one_of(*_HISTORY), 1),

@@ -6,15 +6,15 @@ too. What may be long is in arrays. Everything that a file says is checked befor
 read; the page "The model file" of the documentation has it for other programs.
 """
 
+import io
 import math
-from collections.abc import Callable, Collection, Mapping, Set
-from functools import partial
+from collections.abc import Callable, Mapping, Set
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from fashioncnn._files.fields import as_name
+from fashioncnn._files.fields import Refuse, as_name, check_names
 from fashioncnn._files.labels import (
     label_infos,
     read_dtype,
@@ -31,8 +31,7 @@ from fashioncnn._files.model_fields import (
     n_layers_with_weights,
 )
 from fashioncnn._files.parameters import decode, encode
-from fashioncnn._files.safetensors_file import Refuse, SafetensorsFile, TensorInfo, pack
-from fashioncnn._files.strict_json import dump, parse
+from fashioncnn._files.safetensors_file import SafetensorsFile, TensorInfo, pack
 from fashioncnn._network.architecture import Architecture
 from fashioncnn._network.description import Description, describe, network_from
 from fashioncnn._network.fitted import FittedNetwork, fitted_attributes
@@ -45,6 +44,9 @@ _NAMES_DTYPE = np.dtype(object)  # of names of columns
 _SCALING = ("scale", "offset")
 _LARGEST = np.finfo(np.float32).max  # to which the scaling is cast
 _LONG = 500  # characters of a message
+_PICKLE_IT = (
+    "If you have changed what was fitted, set it back or fit anew; or pickle the classifier."
+)
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -52,8 +54,8 @@ _LONG = 500  # characters of a message
 
 def write_model(
     params: Mapping[str, Any], requests: Mapping[str, Any], attributes: Mapping[str, Any]
-) -> list[bytes | memoryview]:
-    """Return the bytes of a model file, in parts.
+) -> bytes:
+    """Return the bytes of a model file, which has been read again.
 
     Parameters
     ----------
@@ -73,7 +75,6 @@ def write_model(
     network = describe(attributes["_network"])
     classes = np.asarray(attributes["classes_"])
     arrays = _arrays_of(network)
-    _check_arrays(arrays, _refuse_to_save)
     arrays |= write_labels("classes", classes, _refuse_to_save)
     if "feature_names_in_" in attributes:
         names = np.asarray(attributes["feature_names_in_"], object)
@@ -90,8 +91,9 @@ def write_model(
         "precision": attributes["precision_"],
         **_small_parts(network),
     }
-    check_manifest(parse(dump(manifest)), _refuse_to_save)
-    return pack(manifest, arrays, _refuse_to_save)
+    content = pack(manifest, arrays, _refuse_to_save)
+    ModelFile(io.BytesIO(content), len(content), _refuse_to_save).read_fitted()
+    return content
 
 
 def _refuse_others(names: Set[str]) -> None:
@@ -103,8 +105,8 @@ def _refuse_others(names: Set[str]) -> None:
         )
 
 
-def _refuse_to_save(field: str, problem: str, advice: str = "") -> NoReturn:
-    raise ValueError(f"This {CLASS} can't be saved: {field} {problem}. {advice}".rstrip())
+def _refuse_to_save(field: str, problem: str, advice: str = _PICKLE_IT) -> NoReturn:
+    raise ValueError(f"This {CLASS} can't be saved: {field} {problem}. {advice}")
 
 
 def _encode_parameter(name: str, value: Any) -> Any:
@@ -180,25 +182,23 @@ class ModelFile:
     ----------
     file : binary file
         At its beginning.
-    path : str
-        What errors call it.
     size : int
         How many bytes it has.
+    refuse : callable
+        Raises the error where it is no model file, is one of a newer version, or says what can't
+        be.
     sha256 : str, default=None
         The digest that the whole file should have, if the user knows it.
-
-    Raises
-    ------
-    ModelFileError
-        If it is no model file, or one of a newer version, or says what can't be.
     """
 
-    def __init__(self, file: BinaryIO, path: str, size: int, sha256: str | None = None) -> None:
-        self.refuse: Refuse = partial(_refuse_to_load, path)
+    def __init__(
+        self, file: BinaryIO, size: int, refuse: Refuse, sha256: str | None = None
+    ) -> None:
+        self.refuse = refuse
         self._sha256 = sha256 and sha256.lower()
-        self._file = SafetensorsFile(file, size, self.refuse)
+        self._file = SafetensorsFile(file, size, refuse)
         self._manifest = self._file.manifest
-        check_manifest(self._manifest, self.refuse)
+        check_manifest(self._manifest, refuse)
         n_layers = n_layers_with_weights(self._manifest["architecture"])
         if n_layers > len(self._file.tensors):  # before a table of so many layers is made
             self.refuse(
@@ -216,15 +216,10 @@ class ModelFile:
         requests: dict[str, Any] = self._manifest["metadata_requests"]
         return requests
 
-    def read_params(self, names: Collection[str]) -> dict[str, Any]:
+    def read_params(self, names: Set[str]) -> dict[str, Any]:
         """Return the parameters, which have just these names; their values are not checked."""
         params = self._manifest["params"]
-        for others, what in (
-            (set(names) - params.keys(), "is missing"),
-            (params.keys() - set(names), "is not known"),
-        ):
-            if others:
-                self.refuse(f"params.{as_name(min(others))}", what)
+        check_names(params.keys(), names, self.refuse, "params.", as_name)
         return {name: self._decode(name, value) for name, value in params.items()}
 
     def _decode(self, name: str, value: Any) -> Any:
@@ -329,10 +324,19 @@ class ModelFile:
         }
 
 
-def _refuse_to_load(path: str, field: str, problem: str, *advice: str) -> NoReturn:
-    # What others say of a value may have all of it.
-    short = problem if len(problem) <= _LONG else f"{problem[:_LONG]}..."
-    raise ModelFileError(path, field, short, *advice)
+def refuse_to_load(path: str) -> Refuse:
+    """Return what raises a ModelFileError for a file."""
+
+    def refuse(field: str, problem: str, *advice: str) -> NoReturn:
+        raise ModelFileError(path, _printable(field), _printable(problem), *advice)
+
+    return refuse
+
+
+def _printable(text: str) -> str:
+    """Shorten and escape what others say of a value: it may have all of it, as it is."""
+    short = text if len(text) <= _LONG else f"{text[:_LONG]}..."
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in short)
 
 
 def _with_tuples(value: Any) -> Any:

@@ -10,7 +10,8 @@ from numbers import Integral
 from typing import Any
 
 from fashioncnn._files.atomic_file import file_name
-from fashioncnn._files.model_file import ModelFile
+from fashioncnn._files.fields import Refuse
+from fashioncnn._files.model_file import ModelFile, refuse_to_load
 from fashioncnn.exceptions import ModelFileError
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
@@ -35,10 +36,11 @@ def open_model_file(
     """
     name = file_name(path)
     _check_arguments(sha256, max_bytes)
+    refuse = refuse_to_load(name)
     try:
         with open(name, "rb", opener=_open) as file:
-            size = _checked_size(file.fileno(), name, max_bytes)
-            yield ModelFile(file, name, size, sha256)
+            size = _checked_size(file.fileno(), max_bytes, refuse)
+            yield ModelFile(file, size, refuse, sha256)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -65,18 +67,16 @@ def _open(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _checked_size(descriptor: int, name: str, max_bytes: int) -> int:
+def _checked_size(descriptor: int, max_bytes: int, refuse: Refuse) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise ModelFileError(
-            name,
+        refuse(
             "the path",
             "names a folder, a device or a pipe, and should name a file",
             "Pass the path of a file that save has written.",
         )
     if status.st_size > max_bytes:
-        raise ModelFileError(
-            name,
+        refuse(
             "the file",
             f"has {status.st_size} bytes, and max_bytes is {max_bytes}",
             "If you trust where it comes from, load it with a larger max_bytes.",

@@ -2,7 +2,8 @@
 """The values of parameters as JSON: lists are tuples, and objects are what JSON has no word for.
 
 An object has one key, which says what its value is: ``{"dict": [[key, value], ...]}``, ``{"int":
-"digits"}`` beyond 64 bits, ``{"datetime64": [n, unit]}``, ``{"timedelta64": [n, unit]}``.
+"digits"}`` beyond 64 bits, and as key of a dict ``{"datetime64": [n, unit]}`` or ``{"timedelta64":
+[n, unit]}``.
 """
 
 import math
@@ -18,12 +19,14 @@ import numpy as np
 
 _MOST_DIGITS = 40  # of an integer beyond 64 bits: parameters are numbers of float32
 _BIG_INT = re.compile(rf"-?[1-9]\d{{18,{_MOST_DIGITS - 1}}}", re.ASCII)
-_UNIT = re.compile(r"(?:[1-9]\d{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)", re.ASCII)
+UNIT = r"(?:[1-9]\d{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)"  # of dates and durations
+_MOST_TIMES = 1000  # among the keys of a dict: some versions of NumPy give all of them one hash
 _TIMES: Mapping[str, type[np.datetime64] | type[np.timedelta64]] = {
     "datetime64": np.datetime64,
     "timedelta64": np.timedelta64,
 }
-_NO_VALUE = "is no plain value (None, a bool, a number, a text, a date, or a sequence of them)"
+_TIME_TYPES = (date, timedelta, np.datetime64, np.timedelta64)
+_NO_VALUE = "is no plain value (None, a bool, a number, a text, or a sequence of them)"
 
 
 def encode(value: Any) -> Any:
@@ -51,11 +54,13 @@ def _is_row(value: Any) -> bool:
 
 
 def _encode_items(mapping: Mapping[Any, Any]) -> list[list[Any]]:
-    items = [[_encode_scalar(key), _encode_scalar(value)] for key, value in mapping.items()]
-    ((key, count),) = Counter(_decode_key(key) for key, _ in items).most_common(1) or [(None, 0)]
-    if count > 1:
-        raise ValueError(f"has the key {key!r} twice, as objects of several types")
+    items = [[_encode_key(key), _encode_scalar(value)] for key, value in mapping.items()]
+    _decode_items(items)  # refuses what could not be read again
     return items
+
+
+def _encode_key(value: Any) -> Any:
+    return _encode_time(value) if isinstance(value, _TIME_TYPES) else _encode_scalar(value)
 
 
 def _encode_scalar(value: Any) -> Any:
@@ -63,12 +68,10 @@ def _encode_scalar(value: Any) -> Any:
         return None if value is None else bool(value)
     if isinstance(value, str):
         return _encode_text(value)
-    if isinstance(value, (date, timedelta, np.datetime64, np.timedelta64)):
-        return _encode_time(value)
+    if isinstance(value, _TIME_TYPES) or not isinstance(value, Real):  # some of these are Integral
+        raise TypeError(f"has {reprlib.repr(value)} of {type(value).__name__}, which {_NO_VALUE}")
     if isinstance(value, Integral):
         return _encode_int(int(value))
-    if not isinstance(value, Real):
-        raise TypeError(f"has {reprlib.repr(value)} of {type(value).__name__}, which {_NO_VALUE}")
     try:
         number = float(value)
     except OverflowError:  # of a fraction
@@ -134,13 +137,22 @@ def _decode_items(items: Any) -> dict[Any, Any]:
         isinstance(item, list) and len(item) == 2 for item in items
     ):
         raise ValueError("has a dict that is no list of keys with values")
-    mapping = {_decode_key(key): _decode_scalar(value) for key, value in items}
-    if len(mapping) < len(items):
-        raise ValueError("has a dict in which a key stands twice")
-    return mapping
+    n_times = sum(isinstance(key, dict) and "int" not in key for key, _ in items)
+    if n_times > _MOST_TIMES:
+        raise ValueError(
+            f"has {n_times} dates and durations as keys, and not {_MOST_TIMES} at most"
+        )
+    keys = Counter(_decode_key(key) for key, _ in items)
+    if len(keys) < len(items):
+        raise ValueError(f"has the key {keys.most_common(1)[0][0]!r} twice")
+    return {key: _decode_scalar(item[1]) for key, item in zip(keys, items, strict=True)}
 
 
 def _decode_key(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, content),) = value.items()
+        if name in _TIMES and _is_time(content):
+            return _decode_time(_TIMES[name], *content)
     key = _decode_scalar(value)
     # Thousands of integers beyond 64 bits may have one hash, and a dict of these takes long.
     if type(key) is int and abs(key) >= 2**64:
@@ -151,12 +163,10 @@ def _decode_key(value: Any) -> Any:
 def _decode_scalar(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, dict) and len(value) == 1:
-        ((name, content),) = value.items()
-        if name == "int" and isinstance(content, str) and _BIG_INT.fullmatch(content):
-            return int(content)
-        if name in _TIMES and _is_time(content):
-            return _decode_time(_TIMES[name], *content)
+    if isinstance(value, dict) and value.keys() == {"int"}:
+        digits = value["int"]
+        if isinstance(digits, str) and _BIG_INT.fullmatch(digits):
+            return int(digits)
     raise ValueError(f"has {reprlib.repr(value)}, which is none of the values that a file holds")
 
 
@@ -166,7 +176,7 @@ def _is_time(content: Any) -> bool:
         and len(content) == 2
         and type(content[0]) is int
         and isinstance(content[1], str)
-        and _UNIT.fullmatch(content[1]) is not None
+        and re.fullmatch(UNIT, content[1], re.ASCII) is not None
     )
 
 

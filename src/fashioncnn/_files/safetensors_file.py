@@ -9,12 +9,13 @@ https://huggingface.co/docs/safetensors describes the layout.
 import hashlib
 import math
 import reprlib
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from collections.abc import Mapping
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import safetensors.numpy
 
+from fashioncnn._files.fields import Refuse, check_names
 from fashioncnn._files.strict_json import dump, parse
 
 MAGIC = b'{"__metadata__":{"fashioncnn":"{\\"sha256\\":\\"'  # how the header begins
@@ -33,9 +34,6 @@ _OTHER_FILE = (
     "files of Keras by keras.saving.load_model; only from those whom you trust, as both can run "
     "code."
 )
-
-# Raises the error for a field, with what was received and expected, and perhaps an advice.
-Refuse = Callable[..., NoReturn]
 
 
 class TensorInfo(NamedTuple):
@@ -62,10 +60,8 @@ class TensorInfo(NamedTuple):
         return f"{self.dtype} of shape [{', '.join(sides)}]"
 
 
-def pack(
-    manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray], refuse: Refuse
-) -> list[bytes | memoryview]:
-    """Return the bytes of a file, in parts.
+def pack(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray], refuse: Refuse) -> bytes:
+    """Return the bytes of a file.
 
     Parameters
     ----------
@@ -77,7 +73,11 @@ def pack(
         Raises the error where there is too much for a file.
     """
     if len(arrays) > _MOST_TENSORS:
-        refuse("the network", f"has {len(arrays)} arrays, and a file holds {_MOST_TENSORS}")
+        refuse(
+            "the network",
+            f"has {len(arrays)} arrays, and a file holds {_MOST_TENSORS}",
+            "Fit one of fewer layers, or pickle the classifier.",
+        )
     text = dump({"sha256": _ZEROS.decode(), **manifest})
     # safetensors writes memory as it lies, in whatever order.
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -91,7 +91,8 @@ def pack(
         )
     assert content.startswith(MAGIC, _LENGTH)
     digest = hashlib.sha256(content).hexdigest().encode()
-    return [content[: _DIGEST.start], digest, memoryview(content)[_DIGEST.stop :]]
+    view = memoryview(content)
+    return b"".join((view[: _DIGEST.start], digest, view[_DIGEST.stop :]))
 
 
 def _longest_field(manifest: Mapping[str, Any]) -> str:
@@ -218,12 +219,7 @@ class SafetensorsFile:
             )
 
     def _check_table(self, expected: Mapping[str, TensorInfo]) -> None:
-        for names, what in (
-            (expected.keys() - self.tensors.keys(), "is missing"),
-            (self.tensors.keys() - expected.keys(), "is not known"),
-        ):
-            if names:
-                self._refuse(f"the array {reprlib.repr(min(names))}", what)
+        check_names(self.tensors.keys(), expected.keys(), self._refuse, "the array ")
         for name, info in self.tensors.items():
             if not info.fits(expected[name]):
                 self._refuse(f"the array {name!r}", f"is {info}, and should be {expected[name]}")

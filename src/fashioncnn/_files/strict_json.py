@@ -7,7 +7,12 @@ import reprlib
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 _MOST_DIGITS = 19  # of an integer of 64 bits
+_DEEPEST = 32
+_STEPS = np.zeros(128, np.int8)  # into or out of an object or list, by character
+_STEPS[[ord("["), ord("{")]], _STEPS[[ord("]"), ord("}")]] = 1, -1
 
 
 def dump(value: Any) -> str:
@@ -16,7 +21,7 @@ def dump(value: Any) -> str:
 
 
 def parse(text: str) -> Any:
-    """Read JSON.
+    """Read JSON in ASCII.
 
     Raises
     ------
@@ -24,6 +29,7 @@ def parse(text: str) -> Any:
         If it is not valid, names a key twice, is nested deeply, or has numbers that are not finite,
         integers beyond 64 bits, or halves of characters.
     """
+    _refuse_deep(text)
     try:
         value = json.loads(
             text,
@@ -32,12 +38,20 @@ def parse(text: str) -> Any:
             parse_float=_finite_float,
             parse_int=_int64,
         )
-        json.dumps(value, ensure_ascii=False).encode()  # fails on lone surrogates
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        json.dumps(value, ensure_ascii=False).encode()  # fails on halves of characters
     except UnicodeEncodeError:
         raise ValueError("it has half of a surrogate pair, which is no character") from None
     return value
+
+
+def _refuse_deep(text: str) -> None:
+    """Refuse what the parser of Python may not return from, where its stack is small."""
+    without_escapes = text.replace("\\\\", "").replace('\\"', "")
+    characters = np.frombuffer(without_escapes.encode("ascii"), np.uint8)
+    is_outside = np.cumsum(characters == ord('"'), dtype=np.int32) % 2 == 0  # of texts
+    depth = np.cumsum(_STEPS[characters] * is_outside, dtype=np.int32).max(initial=0)
+    if depth > _DEEPEST:
+        raise ValueError(f"it is nested {depth} deep, and not {_DEEPEST} at most")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
