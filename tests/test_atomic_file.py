@@ -186,7 +186,7 @@ def test_a_missing_folder_is_named_as_such(tmp_path):
     error = refusal(path, FileNotFoundError)
     assert error.filename == str(path)
     assert "Make the folder first, by os.makedirs" in str(error)
-    with pytest.raises(FileNotFoundError, match="Write out what ~ stands for, as os.path.expand"):
+    with pytest.raises(FileNotFoundError, match=r"Write out what ~ stands for"):
         write_atomically("~/model", [b"new"])
     os.makedirs(path.parent)  # the remedy
     write_atomically(path, PARTS)
