@@ -3,16 +3,15 @@
 
 import copy
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fashioncnn import __version__
@@ -46,7 +45,6 @@ from fashioncnn._inputs.parameters import (
     Sizes,
     Units,
 )
-from fashioncnn._inputs.routing import requests_of, set_requests
 from fashioncnn._network import numpy_forward
 from fashioncnn._network.architecture import (
     Activation,
@@ -63,6 +61,13 @@ from fashioncnn._network.pixel_range import warn_of_other_range
 from fashioncnn._network.probabilities import decision, log_softmax, softmax
 from fashioncnn._network.scaling import ScalingKind, fit_scaling
 from fashioncnn._network.schedules import Schedule
+from fashioncnn._scikit_learn import (
+    Uncloned,
+    requests_of,
+    set_requests,
+    validate_parameters,
+    without_early_stopping,
+)
 from fashioncnn._tensorflow.start import has_lost_tensorflow, start_tensorflow
 from fashioncnn.recipes import RECIPES, RecipeName
 
@@ -71,27 +76,6 @@ if TYPE_CHECKING:
 
 _EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-def _validate_parameters(method: _Method) -> _Method:
-    """Let scikit-learn validate the parameters first; its decorator has no types."""
-    return cast(_Method, _fit_context(prefer_skip_nested_validation=True)(method))
-
-
-def _without_early_stopping(method: _Method) -> _Method:
-    """Hide a method from classifiers that stop early; scikit-learn's decorator has no types."""
-    return cast(_Method, available_if(_has_no_early_stopping)(method))
-
-
-def _has_no_early_stopping(classifier: "FashionCNNClassifier") -> bool:
-    if classifier.early_stopping:
-        raise AttributeError(
-            "partial_fit is not available with early_stopping=True, which needs all data at once. "
-            "Set early_stopping=False."
-        )
-    return True
-
 
 def _refuse_subclass(kind: type, remedy: str) -> None:
     if kind is not FashionCNNClassifier:
@@ -99,16 +83,6 @@ def _refuse_subclass(kind: type, remedy: str) -> None:
             "A model file is data, and holds a FashionCNNClassifier. Got its subclass "
             f"{kind.__name__}, whose own parameters and methods are code. {remedy}"
         )
-
-
-class _Uncloned(list[Any]):
-    """Callbacks that scikit-learn passes on; a list, since a subclass's constructor may look."""
-
-    def __init__(self, callbacks: Any) -> None:
-        super().__init__(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks])
-
-    def __sklearn_clone__(self) -> Self:
-        return self
 
 
 class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
@@ -466,7 +440,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         classifier.set_params(**settings)
         return classifier
 
-    @_validate_parameters
+    @validate_parameters
     def fit(
         self,
         X: ArrayLike,
@@ -538,7 +512,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         )
         return self._train(checked, data, previous)
 
-    @_without_early_stopping
+    @without_early_stopping
     def partial_fit(
         self,
         X: ArrayLike,
@@ -687,12 +661,15 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """Set the fitted attributes, all at once."""
         network, checkpoint = training.task.network, training.result
         assert checkpoint is not None
-        names, callbacks = "feature_names_in_", "callbacks_"  # of this fit, or none
-        attributes = {k: value for k, value in vars(self).items() if k not in (names, callbacks)}
-        if names in vars(checked):
-            attributes[names] = vars(checked)[names]
+        attributes = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("feature_names_in_", "callbacks_")
+        }
+        if hasattr(checked, "feature_names_in_"):
+            attributes["feature_names_in_"] = checked.feature_names_in_
         if self.callbacks is not None:
-            attributes[callbacks] = training.callbacks
+            attributes["callbacks_"] = training.callbacks
         fitted = FittedNetwork(**vars(network), pixel_range=data.pixel_range, checkpoint=checkpoint)
         precision = training.task.settings.precision
         attributes |= fitted_attributes(fitted, data.classes, precision)
@@ -924,6 +901,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         fashioncnn.exceptions.ModelFileError
             If the file can't be read, is not what `save` writes, or of a newer version. It is a
             ValueError.
+        TypeError, ValueError
+            If an argument is not what it should be, or the class is a subclass.
         FileNotFoundError
             If there is no such file.
 
@@ -961,7 +940,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         if params.get("callbacks") is None:  # there are none, or a subclass decides them
             return cast(Self, super().__sklearn_clone__())
         unchanged = copy.copy(self)
-        unchanged.callbacks = _Uncloned(self.callbacks)
+        unchanged.callbacks = Uncloned(self.callbacks)
         # That of scikit-learn, on the copy.
         cloned = cast(Self, super(FashionCNNClassifier, unchanged).__sklearn_clone__())
         cloned.callbacks = self.callbacks
