@@ -17,13 +17,13 @@ class Kind(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-class Optional(NamedTuple):
+class OptionalTable(NamedTuple):
     """A table of fields of which there may be none, which null says."""
 
     table: "Table"
 
 
-Table = Mapping[str, "Kind | Optional | Table"]
+Table = Mapping[str, "Kind | OptionalTable | Table"]
 
 
 def check_fields(values: Any, table: Table, refuse: Refuse, prefix: str = "") -> None:
@@ -38,7 +38,7 @@ def check_fields(values: Any, table: Table, refuse: Refuse, prefix: str = "") ->
         if isinstance(kind, Kind):
             if not kind.holds(value):
                 refuse(prefix + name, f"is {reprlib.repr(value)}, and should be {kind.description}")
-        elif not isinstance(kind, Optional):
+        elif not isinstance(kind, OptionalTable):
             check_fields(value, kind, refuse, f"{prefix}{name}.")
         elif value is not None:
             check_fields(value, kind.table, refuse, f"{prefix}{name}.")

@@ -123,7 +123,8 @@ def _read_numbers(name: str, dtype: np.dtype, values: np.ndarray, refuse: Refuse
 
 def refuse_unsorted(name: str, labels: np.ndarray, refuse: Refuse) -> None:
     """Refuse labels that are not in order, or some of which are equal."""
-    if not (labels[1:] > labels[:-1]).all():
-        at = np.flatnonzero(~(labels[1:] > labels[:-1]).astype(bool))[0]
+    is_before = (labels[:-1] < labels[1:]).astype(bool)  # of objects it is none
+    if not is_before.all():
+        at = int(is_before.argmin())
         one, other = map(reprlib.repr, labels[at : at + 2].astype(str).tolist())
         refuse(name, f"has {one} before {other}, and should be sorted without duplicates")

@@ -9,7 +9,7 @@ from fashioncnn._files.fields import (
     OBJECT,
     TEXT,
     Kind,
-    Optional,
+    OptionalTable,
     Refuse,
     Table,
     check_fields,
@@ -69,7 +69,7 @@ FIELDS: Table = {
         "conv_dropouts": list_of(_RATE, 1),
         "dense_dropout": _RATE,
     },
-    "scaling": Optional({"kind": one_of(*get_args(ScalingKind))}),
+    "scaling": OptionalTable({"kind": one_of(*get_args(ScalingKind))}),
     "compilation": {
         "optimizer": one_of(*OPTIMIZERS),
         "learning_rate": number(0),
@@ -79,7 +79,7 @@ FIELDS: Table = {
     "pixel_range": {
         "low": number(),
         "high": number(),
-        "varied": Optional({name: number() for name in _VARIED}),
+        "varied": OptionalTable({name: number() for name in _VARIED}),
         "integer_dtype": optional(one_of(*_DTYPES)),
     },
     "checkpoint": {

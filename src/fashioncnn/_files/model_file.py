@@ -92,7 +92,9 @@ def write_model(
         **_small_parts(network),
     }
     content = pack(manifest, arrays, _refuse_to_save)
-    ModelFile(io.BytesIO(content), len(content), _refuse_to_save).read_fitted()
+    file = ModelFile(io.BytesIO(content), len(content), _refuse_to_save)
+    file.read_params(params.keys())
+    file.read_fitted()
     return content
 
 

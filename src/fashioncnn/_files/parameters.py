@@ -39,17 +39,15 @@ def encode(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return {"dict": _encode_items(value)}
-    if isinstance(value, np.ndarray) or (
-        isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
-    ):
+    if _is_sequence(value):
         return [
-            [_encode_scalar(part) for part in item] if _is_row(item) else _encode_scalar(item)
+            [_encode_scalar(part) for part in item] if _is_sequence(item) else _encode_scalar(item)
             for item in value
         ]
     return _encode_scalar(value)
 
 
-def _is_row(value: Any) -> bool:
+def _is_sequence(value: Any) -> bool:
     return isinstance(value, (np.ndarray, Sequence)) and not isinstance(value, (str, bytes))
 
 
