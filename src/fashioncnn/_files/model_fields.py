@@ -122,7 +122,11 @@ def check_manifest(manifest: dict[str, Any], refuse: Refuse) -> None:
             "Load it with the class that has saved it.",
         )
     check_fields(manifest, FIELDS, refuse)
-    architecture, checkpoint = manifest["architecture"], manifest["checkpoint"]
+    _check_architecture(manifest["architecture"], refuse)
+    _check_checkpoint(manifest["checkpoint"], refuse)
+
+
+def _check_architecture(architecture: dict[str, Any], refuse: Refuse) -> None:
     n_stacks = len(architecture["conv_stacks"])
     for name in ("kernel_sizes", "pool_sizes", "conv_dropouts"):
         if len(architecture[name]) != n_stacks:
@@ -137,6 +141,9 @@ def check_manifest(manifest: dict[str, Any], refuse: Refuse) -> None:
             "architecture.image_shape",
             f"is {(height, width, channels)}, and an image has {_MOST_VALUES} values at most",
         )
+
+
+def _check_checkpoint(checkpoint: dict[str, Any], refuse: Refuse) -> None:
     names = checkpoint["history"]
     if "loss" not in names or len(set(names)) < len(names):
         refuse(
