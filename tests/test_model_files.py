@@ -145,22 +145,23 @@ def test_many_classes_and_columns(round_trip, tmp_path):
 def test_long_histories(round_trip):
     """Each call of `partial_fit` is an epoch."""
     clf = untrained(TWO)
-    values = np.random.default_rng(0).normal(size=200_000).tolist()
+    values = np.random.default_rng(0).normal(size=50_000).tolist()
     values[5] = float("nan")
     history = {"loss": values, "accuracy": values[::-1]}
     clf._network = FittedNetwork(
         **vars(clf._network)
-        | {"checkpoint": clf._network.checkpoint._replace(history=history, best_epoch=200_000)}
+        | {"checkpoint": clf._network.checkpoint._replace(history=history, best_epoch=50_000)}
     )
     other = round_trip(clf)
-    np.testing.assert_equal(other.history_, history)
+    for name, values in history.items():
+        np.testing.assert_array_equal(other.history_[name], values)
     assert list(other.history_) == ["loss", "accuracy"]
-    assert (other.n_iter_, other.best_epoch_) == (200_000, 200_000)
+    assert (other.n_iter_, other.best_epoch_) == (50_000, 50_000)
 
 
 def test_many_channels(round_trip):
-    clf = untrained(make((1, 1, 60_000), conv_stacks=(1,), dense_units=()))
-    assert_same(clf, round_trip(clf), np.zeros((2, 1, 1, 60_000)))
+    clf = untrained(make((1, 1, 40_000), conv_stacks=(1,), dense_units=()))
+    assert_same(clf, round_trip(clf), np.zeros((2, 1, 1, 40_000)))
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -396,7 +397,7 @@ REFUSED_NETWORKS = {
         make((1, 1, 1), 2, conv_stacks=((1,) * 4200,), dense_units=())
     ),
     r"params\.class_weight makes a header of \d+ bytes, and a file's has 1048576": lambda: (
-        untrained(TWO).set_params(class_weight=dict.fromkeys(range(200_000), 1))
+        untrained(TWO).set_params(class_weight=dict.fromkeys(range(120_000), 1))
     ),
     r"image_shape is \(65536, 32768, 1\)": lambda: untrained(
         make((65536, 32768, 1), 2, global_pooling="avg")

@@ -21,7 +21,7 @@ import sklearn
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._files.model_fields import VERSION
-from fashioncnn._inputs.routing import requests_of
+from fashioncnn._scikit_learn import requests_of
 
 FOLDER = Path(__file__).parents[1] / "tests" / "golden" / f"version_{VERSION}"
 N_IMAGES = 12  # more than NumPy predicts, so that all of them are predicted by TensorFlow
