@@ -21,7 +21,7 @@ OFFSETS = "/offsets"  # after the name of an array of texts
 # predictions have many.
 _MOST_CHARACTERS, _MOST_OF_ONE = 2**22, 2**12
 _DTYPES = re.compile(
-    rf"\|O|[<>]U[1-9]\d{{0,8}}|\|b1|\|[iu]1|[<>][iu][248]|[<>]f[248]|[<>][Mm]8\[{UNIT}\]", re.ASCII
+    rf"\|O|[<>]U[1-9]\d{{0,6}}|\|b1|\|[iu]1|[<>][iu][248]|[<>]f[248]|[<>][Mm]8\[{UNIT}\]", re.ASCII
 )
 _OF_NUMBERS = {"b": "BOOL", "i": "I", "u": "U", "f": "F"}
 
@@ -51,10 +51,10 @@ def label_infos(name: str, dtype: np.dtype, n: int) -> dict[str, TensorInfo]:
 
 def write_labels(name: str, labels: np.ndarray, refuse: Refuse) -> dict[str, np.ndarray]:
     """Return the arrays of some labels by their names."""
+    _refuse_wide(name, labels.dtype, len(labels), refuse)
     if read_dtype(labels.dtype.str) is None:
         advice = f"Fit with {'y.astype(float)' if labels.dtype.kind == 'f' else 'other labels'}."
         refuse(name, f"has the dtype {labels.dtype}, which a file does not hold", advice)
-    _refuse_wide(name, labels.dtype, len(labels), refuse)
     if has_texts(labels.dtype):
         return _write_texts(name, labels.tolist(), refuse)
     if labels.dtype.kind in "Mm":
