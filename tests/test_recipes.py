@@ -73,6 +73,7 @@ def test_the_docstring_names_every_recipe(name):
     assert f'"{name}"' in inspect.getdoc(FashionCNNClassifier.from_recipe)
 
 
+@pytest.mark.slow
 def test_fast_learns_the_sample():
     X, y = load_fashion_mnist_sample("train")
     X_test, y_test = load_fashion_mnist_sample("test")
