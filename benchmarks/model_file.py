@@ -10,7 +10,6 @@ Results and tables go to files in ``build``; copy both to ``benchmarks/results``
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -26,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on CPU 
 import joblib
 import numpy as np
 from peers.machine import CHECKOUT, write
-from peers.runs import in_turn
+from peers.runs import in_turn, write_tables
 
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
 
@@ -208,9 +207,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             results = measure(args.calls, args.processes, Path(folder))
         path = write("model_file.json", results, PACKAGES)
-    text = tables(json.loads(path.read_text(encoding="utf-8")))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(text)
+    write_tables(path, tables)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ import numpy as np
 
 from fashioncnn import FashionCNNClassifier
 
-clf = FashionCNNClassifier.load(
-    os.environ["MODEL"]
-)  # with --preload once, before the workers are forked
+# With --preload once, before the workers are forked.
+clf = FashionCNNClassifier.load(os.environ["MODEL"])
 clf.predict(np.zeros((1, *clf.image_shape_), np.uint8))  # makes ready what workers share
 
 

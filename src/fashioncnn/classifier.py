@@ -38,7 +38,6 @@ from fashioncnn._inputs.parameters import (
     Filters,
     Float,
     Int,
-    Loss,
     Precision,
     Rates,
     Sides,
@@ -54,7 +53,7 @@ from fashioncnn._network.architecture import (
 )
 from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
 from fashioncnn._network.data import ImageShape, TrainingSplit
-from fashioncnn._network.fitted import Compilation, FittedNetwork, Network, fitted_attributes
+from fashioncnn._network.fitted import Compilation, FittedNetwork, Loss, Network, fitted_attributes
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.pickled_state import read_state, without_callbacks, write_state
 from fashioncnn._network.pixel_range import warn_of_other_range

@@ -16,7 +16,7 @@ from fashioncnn._files.fields import Refuse
 from fashioncnn._files.parameters import UNIT
 from fashioncnn._files.safetensors_file import TensorInfo
 
-OFFSETS = "/offsets"  # after the name of an array of texts
+_OFFSETS = "/offsets"  # after the name of an array of texts
 # Of texts of equal width, which may be few bytes in a file: of all labels, and of one, of which
 # predictions have many.
 _MOST_CHARACTERS, _MOST_OF_ONE = 2**22, 2**12
@@ -34,15 +34,15 @@ def read_dtype(text: str) -> np.dtype | None:
         return None
 
 
-def has_texts(dtype: np.dtype) -> bool:
+def _has_texts(dtype: np.dtype) -> bool:
     """Say whether labels of a dtype are texts."""
     return dtype.kind in "OU"
 
 
 def label_infos(name: str, dtype: np.dtype, n: int) -> dict[str, TensorInfo]:
     """Return what the arrays of some labels are."""
-    if has_texts(dtype):
-        return {name: TensorInfo("U8", (-1,)), name + OFFSETS: TensorInfo("I64", (n + 1,))}
+    if _has_texts(dtype):
+        return {name: TensorInfo("U8", (-1,)), name + _OFFSETS: TensorInfo("I64", (n + 1,))}
     if dtype.kind in "Mm":
         return {name: TensorInfo("I64", (n,))}
     bits = "" if dtype.kind == "b" else 8 * dtype.itemsize
@@ -55,7 +55,7 @@ def write_labels(name: str, labels: np.ndarray, refuse: Refuse) -> dict[str, np.
     if read_dtype(labels.dtype.str) is None:
         advice = f"Fit with {'y.astype(float)' if labels.dtype.kind == 'f' else 'other labels'}."
         refuse(name, f"has the dtype {labels.dtype}, which a file does not hold", advice)
-    if has_texts(labels.dtype):
+    if _has_texts(labels.dtype):
         return _write_texts(name, labels.tolist(), refuse)
     if labels.dtype.kind in "Mm":
         return {name: labels.astype("<i8")}
@@ -67,9 +67,9 @@ def read_labels(
 ) -> np.ndarray:
     """Return the labels that were written, after a check that they are what labels can be."""
     values = arrays[name]
-    if not has_texts(dtype):
+    if not _has_texts(dtype):
         return _read_numbers(name, dtype, values, refuse)
-    offsets = arrays[name + OFFSETS]
+    offsets = arrays[name + _OFFSETS]
     _refuse_wide(name, dtype, len(offsets) - 1, refuse)
     texts = _read_texts(name, values, offsets, refuse)
     labels = np.array(texts, dtype=dtype)
@@ -99,12 +99,12 @@ def _write_texts(name: str, texts: Sequence[str], refuse: Refuse) -> dict[str, n
             "Fit with names of whole characters, or pickle the classifier.",
         )
     offsets = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
-    return {name: np.frombuffer(b"".join(pieces), np.uint8), name + OFFSETS: offsets}
+    return {name: np.frombuffer(b"".join(pieces), np.uint8), name + _OFFSETS: offsets}
 
 
 def _read_texts(name: str, values: np.ndarray, offsets: np.ndarray, refuse: Refuse) -> list[str]:
     if offsets[0] != 0 or offsets[-1] != len(values) or (offsets[1:] < offsets[:-1]).any():
-        refuse(name + OFFSETS, f"should rise from 0 to {len(values)}, and do not")
+        refuse(name + _OFFSETS, f"should rise from 0 to {len(values)}, and do not")
     content, ends = values.tobytes(), offsets.tolist()
     try:
         return [content[start:end].decode() for start, end in pairwise(ends)]

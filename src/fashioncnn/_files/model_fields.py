@@ -21,7 +21,9 @@ from fashioncnn._files.fields import (
 )
 from fashioncnn._files.labels import read_dtype
 from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
+from fashioncnn._network.fitted import Loss
 from fashioncnn._network.optimizers import OPTIMIZERS
+from fashioncnn._network.pixel_range import VariedRange
 from fashioncnn._network.scaling import ScalingKind
 
 VERSION = 1
@@ -36,7 +38,6 @@ _POSITIVE = integer(1)
 _WINDOWS = list_of(list_of(_POSITIVE, 2, 2), 1)
 _RATE = number(0, below=1)
 _UPDATE_RULES = sorted({info.update_rule for info in OPTIMIZERS.values()})
-_VARIED = ("lowest_minimum", "highest_minimum", "lowest_maximum", "highest_maximum")
 _DTYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
 _HISTORY = ("loss", "accuracy", "learning_rate", "val_loss", "val_accuracy")
 
@@ -74,12 +75,12 @@ FIELDS: Table = {
         "optimizer": one_of(*OPTIMIZERS),
         "learning_rate": number(0),
         "weight_decay": number(0),
-        "loss": one_of("categorical_crossentropy", "sparse_categorical_crossentropy"),
+        "loss": one_of(*get_args(Loss)),
     },
     "pixel_range": {
         "low": number(),
         "high": number(),
-        "varied": OptionalTable({name: number() for name in _VARIED}),
+        "varied": OptionalTable({name: number() for name in VariedRange._fields}),
         "integer_dtype": optional(one_of(*_DTYPES)),
     },
     "checkpoint": {

@@ -11,11 +11,12 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+
+from fashioncnn._network.times import TIMES, to_numpy_time
 
 _MOST_DIGITS = 40  # of an integer beyond 64 bits: parameters are numbers of float32
 _BIG_INT = re.compile(rf"-?[1-9]\d{{18,{_MOST_DIGITS - 1}}}", re.ASCII)
@@ -25,7 +26,6 @@ _TIMES: Mapping[str, type[np.datetime64] | type[np.timedelta64]] = {
     "datetime64": np.datetime64,
     "timedelta64": np.timedelta64,
 }
-_TIME_TYPES = (date, timedelta, np.datetime64, np.timedelta64)
 _NO_VALUE = "is no plain value (None, a bool, a number, a text, or a sequence of them)"
 
 
@@ -58,7 +58,7 @@ def _encode_items(mapping: Mapping[Any, Any]) -> list[list[Any]]:
 
 
 def _encode_key(value: Any) -> Any:
-    return _encode_time(value) if isinstance(value, _TIME_TYPES) else _encode_scalar(value)
+    return _encode_time(value) if isinstance(value, TIMES) else _encode_scalar(value)
 
 
 def _encode_scalar(value: Any) -> Any:
@@ -66,7 +66,7 @@ def _encode_scalar(value: Any) -> Any:
         return None if value is None else bool(value)
     if isinstance(value, str):
         return _encode_text(value)
-    if isinstance(value, _TIME_TYPES) or not isinstance(value, Real):  # some of these are Integral
+    if isinstance(value, TIMES) or not isinstance(value, Real):  # some of these are Integral
         raise TypeError(f"has {reprlib.repr(value)} of {type(value).__name__}, which {_NO_VALUE}")
     if isinstance(value, Integral):
         return _encode_int(int(value))
@@ -97,19 +97,14 @@ def _encode_int(value: int) -> int | dict[str, str]:
 
 
 def _encode_time(value: Any) -> dict[str, list[Any]]:
-    if getattr(value, "tzinfo", None) is not None:
+    time = to_numpy_time(value)
+    if time is None:
         raise ValueError(f"has {value!r} with a time zone, which no label has")
-    if not isinstance(value, np.generic):
-        if hasattr(value, "to_numpy"):  # of pandas, which counts nanoseconds
-            value = value.to_numpy()
-        else:
-            kind = np.timedelta64 if isinstance(value, timedelta) else np.datetime64
-            value = kind(value)
-    name = "datetime64" if value.dtype.kind == "M" else "timedelta64"
-    unit, count = np.datetime_data(value.dtype)
+    name = "datetime64" if time.dtype.kind == "M" else "timedelta64"
+    unit, count = np.datetime_data(time.dtype)
     if unit == "generic":
-        raise ValueError(f"has {value!r}, which has no unit")
-    return {name: [int(value.astype(np.int64)), f"{'' if count == 1 else count}{unit}"]}
+        raise ValueError(f"has {time!r}, which has no unit")
+    return {name: [int(time.astype(np.int64)), f"{'' if count == 1 else count}{unit}"]}
 
 
 def decode(value: Any) -> Any:

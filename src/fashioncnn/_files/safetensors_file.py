@@ -18,9 +18,9 @@ import safetensors.numpy
 from fashioncnn._files.fields import Refuse, check_names
 from fashioncnn._files.strict_json import dump, parse
 
-MAGIC = b'{"__metadata__":{"fashioncnn":"{\\"sha256\\":\\"'  # how the header begins
+_MAGIC = b'{"__metadata__":{"fashioncnn":"{\\"sha256\\":\\"'  # how the header begins
 _LENGTH = 8  # the bytes that hold the header's length
-_DIGEST = slice(_LENGTH + len(MAGIC), _LENGTH + len(MAGIC) + 64)
+_DIGEST = slice(_LENGTH + len(_MAGIC), _LENGTH + len(_MAGIC) + 64)
 _ZEROS = b"0" * 64
 _MOST_HEADER_BYTES = 2**20
 _MOST_TENSORS = 4096
@@ -89,7 +89,7 @@ def pack(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray], refuse: 
             f"makes a header of {n_header} bytes, and a file's has {_MOST_HEADER_BYTES} at most",
             "Make it shorter, or pickle the classifier.",
         )
-    assert content.startswith(MAGIC, _LENGTH)
+    assert content.startswith(_MAGIC, _LENGTH)
     digest = hashlib.sha256(content).hexdigest().encode()
     view = memoryview(content)
     return b"".join((view[: _DIGEST.start], digest, view[_DIGEST.stop :]))
@@ -126,13 +126,13 @@ class SafetensorsFile:
         self._spans: dict[str, tuple[int, int]] = {}  # of bytes after the header
         self.tensors = self._read_table(header)
         self.manifest = self._parse("the manifest", metadata["fashioncnn"].encode(), {"sha256"})
-        self.digest = self.manifest.pop("sha256")
+        self._digest = self.manifest.pop("sha256")
 
     def _read_head(self) -> bytes:
         """Read the header and its length; it has been found to be ours, and not too long."""
         head = self._file.read(_DIGEST.stop)
-        if not head.startswith(MAGIC, _LENGTH):
-            start, ours = map(reprlib.repr, (head, MAGIC))
+        if not head.startswith(_MAGIC, _LENGTH):
+            start, ours = map(reprlib.repr, (head, _MAGIC))
             self._refuse(
                 "the beginning",
                 f"is {start}, and should be eight bytes and {ours}",
@@ -238,9 +238,9 @@ class SafetensorsFile:
         digest = hashlib.sha256(content[: _DIGEST.start])
         digest.update(_ZEROS)
         digest.update(memoryview(content)[_DIGEST.stop :])
-        if digest.hexdigest() != self.digest:
+        if digest.hexdigest() != self._digest:
             self._refuse(
-                "sha256", f"is {reprlib.repr(self.digest)}, and should be {digest.hexdigest()!r}"
+                "sha256", f"is {reprlib.repr(self._digest)}, and should be {digest.hexdigest()!r}"
             )
         if sha256 is not None:
             whole = hashlib.sha256(content).hexdigest()

@@ -25,6 +25,7 @@ from fashioncnn._inputs.nested import (
 )
 from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
 from fashioncnn._network.augmentation import AugmentationName
+from fashioncnn._network.fitted import Loss
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.scaling import ScalingKind
 from fashioncnn._network.schedules import Schedule
@@ -37,7 +38,6 @@ Sizes = int | Sequence[int] | Sequence[Sequence[int]] | NDArray[Any]
 Rates = Float | Sequence[Float] | NDArray[Any]
 Augment = AugmentationName | Mapping[str, Any]
 Sides = Sequence[int] | NDArray[Any]
-Loss = Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
 Precision = Literal["auto", "bfloat16", "float32"]
 
 

@@ -3,7 +3,6 @@
 
 import math
 from collections.abc import Mapping
-from datetime import date, timedelta
 from numbers import Real
 from typing import Any
 
@@ -16,8 +15,7 @@ from fashioncnn._inputs.arrays import to_array, to_numbers
 from fashioncnn._inputs.labels import labels_to_list
 from fashioncnn._inputs.nested import is_number
 from fashioncnn._messages import shortened, warn_user
-
-_TIMES = (date, timedelta, np.datetime64, np.timedelta64)
+from fashioncnn._network.times import TIMES, to_numpy_time
 
 
 def refuse_balanced(class_weight: Any) -> None:
@@ -73,19 +71,15 @@ def class_weights(
 
 def _equal_class(key: Any, classes: np.ndarray) -> Any:
     """Return the class that equals a date, time or duration of any type; else the key itself."""
-    if classes.dtype.kind not in "Mm" or not isinstance(key, _TIMES):
+    if classes.dtype.kind not in "Mm" or not isinstance(key, TIMES):
         return key
-    if not isinstance(key, np.generic):
-        if getattr(key, "tzinfo", None) is not None:
-            return key
-        if hasattr(key, "to_numpy"):  # of pandas, which has nanoseconds and NaT
-            key = key.to_numpy()
-        else:
-            key = np.timedelta64(key) if isinstance(key, timedelta) else np.datetime64(key)
-    if key.dtype.kind != classes.dtype.kind:
+    time = to_numpy_time(key)
+    if time is None:
         return key
-    label = key.astype(classes.dtype)
-    return label if label.astype(key.dtype) == key else key
+    if time.dtype.kind != classes.dtype.kind:
+        return time
+    label = time.astype(classes.dtype)
+    return label if label.astype(time.dtype) == time else time
 
 
 def _is_weight(value: Any) -> bool:

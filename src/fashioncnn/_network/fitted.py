@@ -3,7 +3,7 @@
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from fashioncnn._network.architecture import Architecture, Weights
 from fashioncnn._network.checkpoint import Checkpoint
 from fashioncnn._network.pixel_range import PixelRange, pixel_range
 from fashioncnn._network.scaling import Scaling
+
+Loss = Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
 
 _PARAMETERS = {"kernel_sizes": "kernel_size", "pool_sizes": "pool_size"}  # by field
 _CHANGEABLE = ("conv_dropouts", "dense_dropout")  # they change no weight
