@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import hypothesis
 import numpy as np
 import pytest
+from saving_scripts import command_with_own_disk
 
 from fashioncnn import FashionCNNClassifier
 
@@ -109,6 +110,12 @@ def refused(small, fitted, monkeypatch):
                 np.testing.assert_equal(vars(clf)[name], value)
 
     return check
+
+
+@pytest.fixture
+def own_disk(tmp_path):
+    """Give the beginning of a command that sees the folder as a small disk of its own."""
+    return command_with_own_disk(tmp_path) or pytest.skip("needs the right to mount a disk")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from model_files import DTYPES, MAGIC, Parts, sealed, take_apart, with_digest
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.checkpoint import new_checkpoint
-from fashioncnn._network.fitted import Compilation, FittedNetwork
+from fashioncnn._network.fitted import Compilation, FittedNetwork, fitted_attributes
 from fashioncnn._network.pixel_range import PixelRange, VariedRange
 from fashioncnn._network.scaling import Scaling
 
@@ -102,14 +102,12 @@ def untrained(classes: Any, *, names: bool = False, **params: Any) -> FashionCNN
     scaling = clf.scaling and Scaling(clf.scaling, (0.5, 0.25), (-1.5, 0.5))
     pixels = PixelRange(0.0, 255.0, VariedRange(0.0, 3.0, 250.0, 255.0), "uint8")
     compilation = Compilation(clf.optimizer, 0.001, 0.0, clf.loss)
-    attributes = {"classes_": classes, "image_shape_": image_shape, "history_": history}
-    attributes |= {"n_features_in_": 24, "n_iter_": 2, "best_epoch_": 2, "precision_": "float32"}
-    if names:
-        attributes["feature_names_in_"] = np.array([f"p{i}é" for i in range(24)], object)
-    attributes["_network"] = FittedNetwork(
+    network = FittedNetwork(
         architecture, scaling, compilation, pixel_range=pixels, checkpoint=checkpoint
     )
-    vars(clf).update(attributes)
+    vars(clf).update(fitted_attributes(network, classes, "float32"))
+    if names:
+        clf.feature_names_in_ = np.array([f"p{i}é" for i in range(24)], object)
     return clf
 
 

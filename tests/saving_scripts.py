@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scripts that write files where a disk, a limit or a signal stops them, in own processes."""
 
+import json
 import subprocess
 import sys
 
@@ -78,6 +79,13 @@ def run_script(script, folder, argument="", command=()):
         text=True,
         timeout=300,
     )
+
+
+def printed_by(script, folder, argument="", command=()):
+    """Run a script that ends well, and return what it prints as JSON."""
+    ended = run_script(script, folder, argument, command)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
 
 
 def command_with_own_disk(folder):

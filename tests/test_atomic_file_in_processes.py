@@ -2,12 +2,11 @@
 """A file is written whole or not at all, whatever stops a process or works beside it."""
 
 import errno
-import json
 import os
 import signal
 
 import pytest
-from saving_scripts import command_with_own_disk, run_script
+from saving_scripts import printed_by, run_script
 
 from fashioncnn._files import atomic_file
 from fashioncnn._files.atomic_file import write_atomically
@@ -34,17 +33,9 @@ def run(tmp_path):
     """Give a function that runs a script in the folder and returns what it prints as JSON."""
 
     def run(script, argument="", command=()):
-        ended = run_script(BEGINNING + script, tmp_path, argument, command)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
+        return printed_by(BEGINNING + script, tmp_path, argument, command)
 
     return run
-
-
-@pytest.fixture
-def own_disk(tmp_path):
-    """Give the beginning of a command that sees the folder as a small disk of its own."""
-    return command_with_own_disk(tmp_path) or pytest.skip("needs the right to mount a disk")
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o027, 0o077])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_files import take_apart
 from scipy.special import softmax
 
 from fashioncnn import FashionCNNClassifier
@@ -52,9 +53,7 @@ def images_of(expected):
 
 
 def manifest_of(path):
-    content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return json.loads(header["__metadata__"]["fashioncnn"])
+    return take_apart(path.read_bytes()).manifest
 
 
 golden_file = pytest.mark.parametrize(

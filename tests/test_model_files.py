@@ -33,7 +33,7 @@ from fashioncnn._files.model_file import ModelFile, refuse_to_load
 from fashioncnn._files.parameters import decode, encode
 from fashioncnn._network.checkpoint import new_checkpoint
 from fashioncnn._network.description import describe
-from fashioncnn._network.fitted import Compilation, FittedNetwork
+from fashioncnn._network.fitted import Compilation, FittedNetwork, fitted_attributes
 from fashioncnn._network.optimizers import N_SLOTS, OPTIMIZERS
 from fashioncnn._network.pixel_range import PixelRange
 from fashioncnn._network.scaling import Scaling
@@ -68,17 +68,7 @@ def untrained(architecture, classes=None, **attributes):
         checkpoint=checkpoint,
     )
     clf = FashionCNNClassifier()
-    vars(clf).update(
-        best_epoch_=1,
-        classes_=classes,
-        history_={"loss": [0.25]},
-        image_shape_=architecture.image_shape,
-        n_features_in_=int(np.prod(architecture.image_shape)),
-        n_iter_=1,
-        precision_="float32",
-        _network=network,
-        **attributes,
-    )
+    vars(clf).update(fitted_attributes(network, classes, "float32") | attributes)
     return clf
 
 

@@ -2,13 +2,12 @@
 """Models on disks that are full or closed, and beside others that write: old or new, always."""
 
 import errno
-import json
 import os
 import re
 
 import numpy as np
 import pytest
-from saving_scripts import command_with_own_disk, run_script
+from saving_scripts import printed_by
 
 from fashioncnn import FashionCNNClassifier
 
@@ -51,17 +50,9 @@ def run(tmp_path, models):
     """Give a function that runs a script in the folder and returns what it prints as JSON."""
 
     def run(script, command=()):
-        ended = run_script(BEGINNING + script, tmp_path, models, command)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
+        return printed_by(BEGINNING + script, tmp_path, models, command)
 
     return run
-
-
-@pytest.fixture
-def own_disk(tmp_path):
-    """Give the beginning of a command that sees the folder as a small disk of its own."""
-    return command_with_own_disk(tmp_path) or pytest.skip("needs the right to mount a disk")
 
 
 @pytest.mark.parametrize("function", ["write", "fsync", "replace"])
