@@ -26,6 +26,7 @@ import joblib
 import numpy as np
 from peers.machine import CHECKOUT, write
 from peers.runs import in_turn, write_tables
+from peers.writing import milliseconds, table
 
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
 
@@ -140,18 +141,6 @@ def measure(n_calls: int, n_processes: int, folder: Path) -> dict[str, Any]:
                 seconds[name][task].append(value)
     sizes |= {name: (folder / name).stat().st_size for name in WAYS}
     return {"bytes": sizes, "seconds": seconds}
-
-
-def milliseconds(times: list[float]) -> str:
-    """Write the median, and between which values all lie."""
-    middle, least, most = (1000 * f(times) for f in (statistics.median, min, max))
-    return f"{middle:,.1f} ms ({least:,.1f} to {most:,.1f})"
-
-
-def table(head: str, rows: list[list[str]]) -> str:
-    """Write a table in Markdown."""
-    lines = [head.split(" | "), ["---"] + ["--:"] * head.count(" | "), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def tables(results: dict[str, Any]) -> str:

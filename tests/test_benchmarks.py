@@ -74,7 +74,7 @@ def test_ratios_of_medians_and_of_pairs(load):
     ],
 )
 def test_three_significant_digits(load, value, text):
-    assert load("report").three_digits(value) == text
+    assert load("writing").three_digits(value) == text
 
 
 def test_keras_is_timed_to_the_end_of_its_work_and_of_the_call(load):

@@ -4,9 +4,10 @@
 import pandas as pd
 from accuracy_tables import Report, groups, percent
 from fitting import Run
-from report import amount, markdown, three_digits
+from report import amount, markdown
 from runs import in_turn
 from variants import KERAS, Variant
+from writing import three_digits
 
 ARTICLE = Variant("plain Keras, the article's code", KERAS, {"epochs": 12})
 

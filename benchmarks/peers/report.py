@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from libraries import LIBRARIES
 from tasks import NETWORKS, TASKS
+from writing import three_digits
 
 OURS = "fashioncnn"
 NONE = "-"
@@ -43,13 +44,6 @@ def summarize(values: pd.DataFrame) -> pd.DataFrame:
         paired=("paired", "median"),
     )
     return summary.assign(ratio=summary["median"] / summary["ours"])
-
-
-def three_digits(value: float) -> str:
-    """Write a number with three significant digits, or all before the point."""
-    rounded = abs(float(f"{value:.3g}"))  # which may have one digit more before the point
-    digits = max(0, 2 - math.floor(math.log10(rounded))) if rounded else 2
-    return f"{value:,.{digits}f}"
 
 
 def amount(value: float, measure: str) -> str:

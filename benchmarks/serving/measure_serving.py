@@ -10,11 +10,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from clocks import first_answer, time_calls
 from libraries import LIBRARIES
 from load import ask
 from servables import SERVABLES, Answer
@@ -23,7 +24,6 @@ Results = dict[str, Any]
 HERE = Path(__file__).parent
 N_WORKERS = 2
 N_CLIENTS = 4  # that ask at once, to see how many requests are answered in a second
-LONGEST = 2.0  # seconds of one measurement in this process
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
@@ -48,20 +48,6 @@ def write_models(names: list[str], folder: Path) -> None:
             library = LIBRARIES[peer]
             models[peer] = library.fit(*library.convert(X[:1000], y[:1000]))
         SERVABLES[name].write(models[peer], folder)
-
-
-def time_calls(calls: list[Callable[[], object]], n_calls: int) -> list[float]:
-    """Call one after the other, again and again, and return the median time of each."""
-    for call in calls:
-        call()
-    times: list[list[float]] = [[] for _ in calls]
-    end = time.perf_counter() + LONGEST * len(calls)
-    while len(times[0]) < n_calls and time.perf_counter() < end:
-        for call, list_of_times in zip(calls, times, strict=True):
-            started = time.perf_counter()
-            call()
-            list_of_times.append(time.perf_counter() - started)
-    return [statistics.median(list_of_times) for list_of_times in times]
 
 
 def one_image(answer: Answer, folder: Path, n_calls: int) -> Results:
@@ -89,18 +75,7 @@ def few_images(folder: Path, n_images: int, n_calls: int) -> dict[str, Results]:
 
 def fresh_process(name: str, folder: Path) -> Results:
     """Time a process from its start to its answer, and measure its memory."""
-    started = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, HERE / "fresh.py", name, folder],
-        env={**os.environ, **ENVIRONMENT},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        if process.stdout.readline() != "answered\n":
-            raise RuntimeError(f"{name} did not answer")
-        seconds = time.perf_counter() - started
-        return {"seconds": seconds, **json.loads(process.stdout.read())}
+    return first_answer([sys.executable, HERE / "fresh.py", name, folder], ENVIRONMENT)
 
 
 def server(name: str, folder: Path, n_requests: int) -> Results:

@@ -4,8 +4,9 @@
 from typing import Any, NamedTuple
 
 import pandas as pd
-from report import amount, markdown, three_digits
+from report import amount, markdown
 from servables import SERVABLES
+from writing import three_digits
 
 N_FEW = (2, 4, 7)  # images
 ENGINES = {"numpy": "NumPy's engine", "tensorflow": "TensorFlow's engine"}
