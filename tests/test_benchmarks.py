@@ -142,6 +142,26 @@ def test_tables_of_serving(load):
     assert "skorch" not in text
 
 
+def test_tables_of_formats(load):
+    times = {"first": [1, 2, 1.5], "megabytes": [99.6] * 3, "one": [0.001] * 3}
+    measured = {
+        "model.safetensors": {**times, "many": [0.2, 0.4, 0.8]},
+        "model.onnx": {**times, "first": [0.1, 0.1, 0.3], "many": [0.3, 0.1, 0.2]},
+    }
+    sizes = {"model.safetensors": 2_000, "model.onnx": 2_020}
+    network = {"weights": 2_000, "bytes": sizes, "measured": measured}
+    results = {**results_of_a_machine(), "pictures": 10_000, "networks": {"Some": network}}
+    text = load("formats").tables(results)
+    for row in (
+        "|  | one picture | ratio | 10,000 pictures | ratio |",
+        "| ONNX, onnxruntime | 2,020 | 1.010 | 100 ms (100 to 300) | 0.100 | 100 MB |",
+        "| ONNX, onnxruntime | 1.00 ms (1.00 to 1.00) | 1.00 | 200 ms (100 to 300) | 0.250 |",
+        "- ONNX, onnxruntime: takes the bytes",
+    ):
+        assert row in text
+    assert "LiteRT" not in text
+
+
 @pytest.mark.parametrize(
     ("name", "module"),
     [("peers", "report"), ("serving", "serving_tables"), ("model_file", "model_file")],
@@ -191,6 +211,22 @@ def test_short_run_of_serving(load, tmp_path, monkeypatch, capsys):
     ):
         assert row in output
     assert {path.name for path in tmp_path.rglob("*.*")} == {"serving.json", "serving.md"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.usefixtures("new_modules")
+def test_short_run_of_formats(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr(importlib.import_module("peers.machine"), "CHECKOUT", tmp_path)
+    little = ("--repetitions", "1", "--calls", "2", "--pictures", "300")
+    run(BENCHMARKS / "formats.py", *little, "--formats", "model.onnx", "saved_model")
+    networks = capsys.readouterr().out.split("## ")[1:-1]
+    assert len(networks) == 2
+    for text in networks:
+        assert text.count("| ONNX, onnxruntime |") == 2
+        assert text.count("| SavedModel, TensorFlow |") == 2
+    assert {path.name for path in tmp_path.rglob("*.*")} == {"formats.json", "formats.md"}
 
 
 @pytest.mark.slow
