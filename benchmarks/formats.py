@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A network in each format: its size, the first answer, one picture, and 10,000 pictures.
 
+    pip install onnx onnxruntime ai-edge-litert
     python benchmarks/formats.py
 
 Two networks are trained a little and written in each format. Each round measures all formats, one

@@ -220,12 +220,11 @@ def test_short_run_of_formats(monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     monkeypatch.setattr(importlib.import_module("peers.machine"), "CHECKOUT", tmp_path)
     little = ("--repetitions", "1", "--calls", "2", "--pictures", "300")
-    run(BENCHMARKS / "formats.py", *little, "--formats", "model.onnx", "saved_model")
+    run(BENCHMARKS / "formats.py", *little, "--formats", "model.onnx")
     networks = capsys.readouterr().out.split("## ")[1:-1]
     assert len(networks) == 2
     for text in networks:
         assert text.count("| ONNX, onnxruntime |") == 2
-        assert text.count("| SavedModel, TensorFlow |") == 2
     assert {path.name for path in tmp_path.rglob("*.*")} == {"formats.json", "formats.md"}
 
 

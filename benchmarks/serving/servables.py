@@ -56,13 +56,13 @@ class OnnxRuntime(Servable):
     """The network of fashioncnn, exported."""
 
     label, peer = "onnxruntime", "fashioncnn"
-    needs = ("onnxruntime", "tf2onnx")
+    needs = ("onnx", "onnxruntime")
     how = "loaded and asked once before the fork, with `intra_op_num_threads=1`"
     n_threads: ClassVar[int] = 0  # its own choice; threads do not survive a fork
 
     def write(self, model: Any, folder: Path) -> None:
-        """Export it by Keras."""
-        model.model_.export(folder / "network.onnx", format="onnx", verbose=False)
+        """Export it."""
+        model.export_onnx(folder / "network.onnx")
 
     def load(self, folder: Path) -> Answer:
         """Open a session."""
@@ -72,11 +72,7 @@ class OnnxRuntime(Servable):
         options.intra_op_num_threads = self.n_threads
         session = onnxruntime.InferenceSession(folder / "network.onnx", options)
 
-        def answer(X: Any) -> Any:
-            (scores,) = session.run(None, {"image": X[..., None].astype("float32")})
-            return scores.argmax(axis=1)
-
-        return answer
+        return lambda X: session.run(["label"], {"image": X[..., None]})[0]
 
 
 class Keras(Servable):
