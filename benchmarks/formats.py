@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A network in each format: its size, the first answer, one picture, and 10,000 pictures.
 
-    pip install onnx onnxruntime ai-edge-litert
     python benchmarks/formats.py
 
 Two networks are trained a little and written in each format. Each round measures all formats, one
@@ -47,7 +46,7 @@ FRESH = """
 from __future__ import annotations
 import sys
 {source}
-answer = {name}(sys.argv[1], {batch_size})
+answer = {name}(sys.argv[1])
 import numpy
 answer(numpy.load(sys.argv[2]))
 print("answered", flush=True)
@@ -58,73 +57,40 @@ print(json.dumps({{"megabytes": status_megabytes("VmHWM")}}))
 """
 
 
-def load_model_file(path: str, batch_size: int) -> Answer:
-    """Load it by the library of this project, which chooses its batches itself."""
+def load_model_file(path: str) -> Answer:
+    """Load it by the library of this project."""
     from fashioncnn import FashionCNNClassifier
 
     return FashionCNNClassifier.load(path).predict
 
 
-def load_onnx(path: str, batch_size: int) -> Answer:
+def load_onnx(path: str) -> Answer:
     """Open a session of onnxruntime, which takes the bytes and answers classes."""
-    import numpy as np
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
-
-    def answer(X: Any) -> Any:
-        starts = range(0, len(X), batch_size)
-        batches = [X[i : i + batch_size, ..., None] for i in starts]
-        return np.concatenate([session.run(["label"], {"image": each})[0] for each in batches])
-
-    return answer
+    return lambda X: session.run(["label"], {"image": X[..., None]})[0]
 
 
-def load_litert(path: str, batch_size: int) -> Answer:
+def load_litert(path: str) -> Answer:
     """Let LiteRT's interpreter have a thread for each core; by itself it takes one."""
     import os
 
-    import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(path, num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    (image,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def scores(X: Any) -> Any:
-        if len(X) != image["shape"][0]:
-            image["shape"] = (len(X), *image["shape"][1:])
-            interpreter.resize_tensor_input(image["index"], image["shape"])
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(image["index"], X[..., None].astype("float32"))
-        interpreter.invoke()
-        return interpreter.get_tensor(output["index"])
-
-    def answer(X: Any) -> Any:
-        starts = range(0, len(X), batch_size)
-        return np.concatenate([scores(X[i : i + batch_size]).argmax(axis=1) for i in starts])
-
-    return answer
+    run = Interpreter(path, num_threads=os.cpu_count()).get_signature_runner()
+    return lambda X: run(image=X[..., None].astype("float32"))["output_0"].argmax(axis=1)
 
 
-def load_saved_model(path: str, batch_size: int) -> Answer:
+def load_saved_model(path: str) -> Answer:
     """Load it by TensorFlow alone."""
-    import numpy as np
     import tensorflow as tf
 
-    model = tf.saved_model.load(path)
-
-    def scores(X: Any) -> Any:
-        return model.serve(X[..., None].astype("float32")).numpy()
-
-    def answer(X: Any) -> Any:
-        starts = range(0, len(X), batch_size)
-        return np.concatenate([scores(X[i : i + batch_size]).argmax(axis=1) for i in starts])
-
-    return answer
+    serve = tf.saved_model.load(path).serve
+    return lambda X: serve(X[..., None].astype("float32")).numpy().argmax(axis=1)
 
 
-def load_keras(path: str, batch_size: int) -> Answer:
+def load_keras(path: str) -> Answer:
     """Load it by Keras, which is called for one picture, as its documentation advises."""
     import keras
 
@@ -134,7 +100,7 @@ def load_keras(path: str, batch_size: int) -> Answer:
         pixels = X[..., None].astype("float32")
         if len(X) == 1:
             return model(pixels, training=False).numpy().argmax(axis=1)
-        return model.predict(pixels, batch_size, verbose=0).argmax(axis=1)
+        return model.predict(pixels, batch_size=1000, verbose=0).argmax(axis=1)
 
     return answer
 
@@ -145,13 +111,13 @@ class Way(NamedTuple):
     label: str
     how: str  # it is asked
     save: Callable[[Any, Path], object]
-    load: Callable[[str, int], Answer]
-    batch_size: int = 0  # of many pictures, where the user chooses it
+    load: Callable[[str], Answer]
+    batch_size: int | None = None  # of many pictures, where a user makes batches
     needs: tuple[str, ...] = ()  # modules that may not be installed
 
 
 OURS = "model.safetensors"
-# Of batches of 50, 100, 250, 500 and 1,000 pictures, and all, each has those that were fastest.
+# Of batches of 50, 100, 250, 500 and 1,000 pictures, those were fastest, or not to be told from it.
 WAYS = {
     OURS: Way(
         "model file, `predict`",
@@ -161,7 +127,7 @@ WAYS = {
     ),
     "model.onnx": Way(
         "ONNX, onnxruntime",
-        "takes the bytes, answers classes; batches of 250; as many threads as it chooses",
+        "takes the bytes, answers classes; batches of 250; its own number of threads",
         lambda clf, path: clf.export_onnx(path),
         load_onnx,
         250,
@@ -187,7 +153,6 @@ WAYS = {
         "takes float32; the model is called for one picture; `predict`, batches of 1,000, for many",
         lambda clf, path: clf.model_.save(path),
         load_keras,
-        1000,
     ),
 }
 MEASURES = ("first", "megabytes", "one", "many")
@@ -206,10 +171,17 @@ def n_bytes(path: Path) -> int:
 
 def fresh_process(way: Way, path: Path) -> dict[str, float]:
     """Load and answer in a process of its own."""
-    source = inspect.getsource(way.load)
-    code = FRESH.format(source=source, name=way.load.__name__, batch_size=way.batch_size)
+    code = FRESH.format(source=inspect.getsource(way.load), name=way.load.__name__)
     command = [sys.executable, "-c", code, path, path.parent / "picture.npy", HERE]
     return first_answer(command, {})
+
+
+def in_batches(way: Way, path: Path) -> Answer:
+    """Load it here, and let it answer many pictures in batches."""
+    answer, size = way.load(str(path)), way.batch_size
+    if size is None:
+        return answer
+    return lambda X: np.concatenate([answer(X[i : i + size]) for i in range(0, len(X), size)])
 
 
 def measure_once(way: Way, answer: Answer, path: Path, X: Any, n_calls: int) -> dict[str, float]:
@@ -236,9 +208,7 @@ def measure(clf: Any, X: Any, args: argparse.Namespace, folder: Path) -> dict[st
     paths = {name: folder / name for name in args.formats}
     for name, path in paths.items():
         WAYS[name].save(clf, path)
-    answers = {
-        name: WAYS[name].load(str(path), WAYS[name].batch_size) for name, path in paths.items()
-    }
+    answers = {name: in_batches(WAYS[name], path) for name, path in paths.items()}
     compare(answers, X)
     measured: dict[str, dict[str, list[float]]] = {
         name: {measure: [] for measure in MEASURES} for name in paths
