@@ -37,7 +37,7 @@ from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
 RESULTS = CHECKOUT / "benchmarks" / "results" / "formats.json"
 HERE = Path(__file__).parent
 PACKAGES = "fashioncnn numpy scikit-learn keras tensorflow onnx onnxruntime ai-edge-litert"
-LEAST_EQUAL = 0.999  # of the answers; rounding may decide between classes that are as probable
+LEAST_EQUAL = 0.999  # of the answers; rounding may decide between classes that are equally probable
 
 Answer = Callable[[Any], Any]  # from uint8 pictures of shape (n, 28, 28) to their classes
 
@@ -86,8 +86,8 @@ def load_saved_model(path: str) -> Answer:
     """Load it by TensorFlow alone."""
     import tensorflow as tf
 
-    serve = tf.saved_model.load(path).serve
-    return lambda X: serve(X[..., None].astype("float32")).numpy().argmax(axis=1)
+    model = tf.saved_model.load(path)  # `serve` alone would not keep its weights
+    return lambda X: model.serve(X[..., None].astype("float32")).numpy().argmax(axis=1)
 
 
 def load_keras(path: str) -> Answer:
