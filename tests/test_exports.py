@@ -213,6 +213,21 @@ def test_what_is_saved_loads_without_a_warning_and_trains_on(images, small, tmp_
     run(LOAD_AND_TRAIN, tmp_path)
 
 
+@pytest.mark.slow
+def test_limits_of_the_older_format(tmp_path):
+    """If Keras has mended one of them, the page is wrong."""
+    for name in ("mirrored", "relu"):
+        new_classifier(name).model_.save(tmp_path / f"{name}.h5")
+    with pytest.raises(ValueError, match="Unknown layer: 'Flip'"):
+        keras.models.load_model(tmp_path / "mirrored.h5")
+    model = keras.models.load_model(tmp_path / "relu.h5")
+    X, labels = np.zeros((4, *model.input_shape[1:])), np.eye(3)[[0, 1, 2, 0]]
+    with pytest.raises(ValueError, match="Unknown variable"):
+        model.fit(X, labels, verbose=0)
+    model.compile("adam", "categorical_crossentropy")
+    model.fit(X, labels, verbose=0)
+
+
 # --- Keras' own ONNX ------------------------------------------------------------------------------
 
 # Of Keras, which makes tf2onnx work with NumPy 2.
