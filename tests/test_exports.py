@@ -10,17 +10,15 @@ import io
 import json
 import subprocess
 import sys
-from typing import get_args
 
 import keras
 import numpy as np
 import onnxruntime
 import pytest
-from networks import CONFIGURATIONS, make, untrained
+from networks import ACTIVATIONS, CONFIGURATIONS, EDGES, make, untrained
 from pages import blocks, page, printed
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._network.architecture import Activation
 from fashioncnn.recipes import RECIPES
 
 WRITING, READING = page("docs/export.md").split("\n## Reading without this library\n")
@@ -40,6 +38,7 @@ KERAS_FILES = ["model.keras", "saved_model", "model.tflite"]
 RECIPE_PARAMS = {name: FashionCNNClassifier.from_recipe(name).get_params() for name in RECIPES}
 NETWORKS = {
     **CONFIGURATIONS,
+    **EDGES,
     **{
         name: {**params, "image_shape": (28, 28, 1), "n_classes": 10}
         for name, params in RECIPE_PARAMS.items()
@@ -242,7 +241,7 @@ def onnx_probabilities(path, X):
 
 @pytest.mark.slow
 @of_tf2onnx
-@pytest.mark.parametrize("name", [*sorted(get_args(Activation)), "mirrored, normalized"])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "mirrored, normalized"])
 def test_onnx_of_keras(tmp_path, caplog, name):
     clf, path = new_classifier(name), tmp_path / "model.onnx"
     X = np.random.default_rng(0).normal(size=(9, *clf.image_shape_))
