@@ -2,12 +2,10 @@
 """The package as a whole: public names, metadata, doctests, and what the README says."""
 
 import ast
-import contextlib
 import doctest
 import importlib
 import importlib.metadata
 import importlib.resources
-import io
 import pkgutil
 import re
 import subprocess
@@ -15,11 +13,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import CHECKOUT, blocks, page, printed
 
 import fashioncnn
 
-CHECKOUT = Path(__file__).parent.parent
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+README = page("README.md")
 
 
 def test_public_names():
@@ -111,11 +109,7 @@ def test_imports_by_a_string_are_few():
     assert users == {"__init__.py", "_tensorflow/start.py"}
 
 
-def blocks(language, text=README):
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
-BLOCKS = blocks("python")
+BLOCKS = blocks("python", README)
 
 
 def assert_same_but_for_rounding(output, expected):
@@ -125,13 +119,6 @@ def assert_same_but_for_rounding(output, expected):
     numbers = zip(re.findall(decimal, output), re.findall(decimal, expected), strict=True)
     for number, other in numbers:
         assert float(number) == pytest.approx(float(other), abs=0.03)
-
-
-def printed(code):
-    """Run code as a script of its own would, in this process; return what it prints."""
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        exec(compile(code, "<example>", "exec"), {"__name__": "__main__"})
-    return output.getvalue()
 
 
 def printed_by_a_process(code):
@@ -145,13 +132,13 @@ def printed_by_a_process(code):
 )
 def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert_same_but_for_rounding(run(BLOCKS[number]), blocks("text")[number])
+    assert_same_but_for_rounding(run(BLOCKS[number]), blocks("text", README)[number])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("page", "files"),
+    ("name", "files"),
     [
         ("start.md", {"model.safetensors"}),
         ("saving.md", {"classifier.joblib", "classifier.skops", "model.safetensors"}),
@@ -161,16 +148,16 @@ def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
         ("scikit_learn.md", set()),
     ],
 )
-def test_a_page_of_the_docs_prints_what_it_says(page, files, tmp_path, monkeypatch):
+def test_a_page_of_the_docs_prints_what_it_says(name, files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (CHECKOUT / "docs" / page).read_text(encoding="utf-8")
+    text = page(f"docs/{name}")
     output = printed("\n".join(blocks("python", text)))
     assert_same_but_for_rounding(output, "".join(blocks("text", text)))
     assert {path.name for path in tmp_path.iterdir()} == files
 
 
 def test_readme_has_two_commands():
-    commands = blocks("bash")
+    commands = blocks("bash", README)
     assert len(commands) == 2
     assert commands[0].strip().endswith("python examples/train_fashion_mnist.py")
     assert commands[1].strip().endswith("python -m pytest")
