@@ -10,6 +10,7 @@ import io
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import keras
 import numpy as np
@@ -33,6 +34,7 @@ READ = {
     file: next(code for code in blocks("python", READING) if f'("{file}")' in code)
     for file in MISSING
 }
+TENSORFLOW = tuple(int(part) for part in version("tensorflow").split(".")[:2])
 KERAS_FILES = ["model.keras", "saved_model", "model.tflite"]
 
 RECIPE_PARAMS = {name: FashionCNNClassifier.from_recipe(name).get_params() for name in RECIPES}
@@ -147,6 +149,9 @@ def test_every_network_in_every_format(networks, read, name, file):
     read(file)
     folder, expected = networks[name]
     error = folder / f"{file}.txt"
+    if (name, file) == ("softsign", "model.tflite") and TENSORFLOW < (2, 20):
+        assert "Select TensorFlow op" in error.read_text()  # the page says so
+        return
     assert not error.exists(), error.read_text()
     with np.load(folder / f"{file}.npz") as answers:
         assert_right(answers, expected)
