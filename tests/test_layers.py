@@ -14,6 +14,7 @@ from networks import (
     CONFIGURATIONS,
     N_CLASSES,
     assert_equal,
+    assert_rows_agree,
     batch,
     branched,
     make,
@@ -25,9 +26,12 @@ from fashioncnn._network.activations import MONOTONE
 from fashioncnn._network.architecture import Activation
 from fashioncnn._network.batches import MOMENTUM
 from fashioncnn._network.folding import fold_weights
+from fashioncnn._network.numpy_forward import NumpyPredictor
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
 from fashioncnn._tensorflow.layers import apply_network, train_network
 from fashioncnn._tensorflow.operations import _OPERATIONS, Run, TrainingMode, run_layer
+from fashioncnn._tensorflow.prediction import Predictor
+from fashioncnn._tensorflow.program import Program
 
 
 def stock_step(architecture, weights, images, targets, masks=None):
@@ -123,6 +127,30 @@ def test_folding_leaves_the_weights_alone():
     folded = fold_weights(architecture, weights)
     assert not any(name.endswith(("gamma", "moving_mean")) for name in folded)
     assert_equal(weights, before, tolerance=0)
+
+
+def test_factors_of_either_sign_share_a_program():
+    """Where none is negative it moves into the filters, before max pooling: fewer weights."""
+    architecture = make(batch_normalization=True)
+    mixed = weights_of(architecture)
+    positive = {
+        name: np.abs(value) if name.endswith("gamma") else value for name, value in mixed.items()
+    }
+    n_factors = [
+        sum(name.endswith("/scale") for name in fold_weights(architecture, weights))
+        for weights in (mixed, positive)
+    ]
+    assert n_factors == [2, 0]  # the first normalisation follows a convolution at once
+    program = Program(architecture)
+    images, _ = batch(architecture, 20)
+    for weights in (mixed, positive, mixed):
+        expected = stock_logits(architecture, weights, images)
+        for predictor in (
+            Predictor(program, weights, None),
+            NumpyPredictor(architecture, weights, None),
+        ):
+            assert_rows_agree(predictor.logits(images), expected)
+    assert program.n_traces == 2
 
 
 @pytest.mark.parametrize("activation", sorted(get_args(Activation)))

@@ -57,7 +57,7 @@ class Program:
     ) -> Function:
         """Return the compiled prediction for pixels of a dtype; see `trace_forward`."""
         return self._function(
-            ("forward", dtype, test_time_flip),
+            ("forward", dtype, test_time_flip, *shapes),  # which weights there are varies
             lambda: trace_forward(self.architecture, shapes, dtype, test_time_flip=test_time_flip),
         )
 
