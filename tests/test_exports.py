@@ -10,6 +10,7 @@ import io
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import keras
 import numpy as np
@@ -33,6 +34,7 @@ READ = {
     file: next(code for code in blocks("python", READING) if f'("{file}")' in code)
     for file in MISSING
 }
+TENSORFLOW = tuple(int(part) for part in version("tensorflow").split(".")[:2])
 KERAS_FILES = ["model.keras", "saved_model", "model.tflite"]
 
 RECIPE_PARAMS = {name: FashionCNNClassifier.from_recipe(name).get_params() for name in RECIPES}
@@ -147,6 +149,9 @@ def test_every_network_in_every_format(networks, read, name, file):
     read(file)
     folder, expected = networks[name]
     error = folder / f"{file}.txt"
+    if (name, file) == ("softsign", "model.tflite") and TENSORFLOW < (2, 20):
+        assert "Select TensorFlow op" in error.read_text()  # the page says so
+        return
     assert not error.exists(), error.read_text()
     with np.load(folder / f"{file}.npz") as answers:
         assert_right(answers, expected)
@@ -163,14 +168,15 @@ def test_the_page_says_what_its_code_prints(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_sizes(networks):
+def test_sizes(tmp_path):
     """If Keras has mended that it writes all weights of a SavedModel twice, the page is wrong."""
-    folder, _ = networks["article"]
-    size = sum(weight.nbytes for weight in new_classifier("article")._network.weights.values())
-    values = next((folder / "saved_model" / "variables").glob("*.data*"))
+    clf = new_classifier("article")
+    export(clf, tmp_path)
+    size = sum(weight.nbytes for weight in clf._network.weights.values())
+    values = next((tmp_path / "saved_model" / "variables").glob("*.data*"))
     assert values.stat().st_size == pytest.approx(2 * size, rel=0.01)
-    assert (folder / "model.tflite").stat().st_size == pytest.approx(size, rel=0.01)
-    assert (folder / "model.keras").stat().st_size == pytest.approx(3 * size, rel=0.01)
+    assert (tmp_path / "model.tflite").stat().st_size == pytest.approx(size, rel=0.01)
+    assert (tmp_path / "model.keras").stat().st_size == pytest.approx(3 * size, rel=0.01)
 
 
 # --- Training on in Keras -------------------------------------------------------------------------
