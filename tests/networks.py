@@ -8,6 +8,10 @@ import numpy as np
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network.architecture import Activation, Layer, initial_weights
+from fashioncnn._network.checkpoint import new_checkpoint
+from fashioncnn._network.fitted import Compilation, FittedNetwork, fitted_attributes
+from fashioncnn._network.pixel_range import PixelRange
+from fashioncnn._network.scaling import Scaling
 from fashioncnn._tensorflow.keras_model import build_network, set_weights
 
 N_CLASSES = 3
@@ -31,6 +35,29 @@ def weights_of(architecture, seed=0):
         if name.endswith("variance"):
             np.abs(value, out=value)
     return weights
+
+
+def untrained(
+    architecture, classes=None, *, scaling="standardize", test_time_flip=False, **attributes
+):
+    """Make a classifier that is fitted without training, by random weights."""
+    classes = np.arange(architecture.n_classes) if classes is None else classes
+    n_channels = architecture.image_shape[-1]
+    constants = scaling and Scaling(scaling, (0.5,) * n_channels, (1 / 3,) * n_channels)
+    checkpoint = new_checkpoint(architecture, 3)._replace(
+        weights=weights_of(architecture), history={"loss": [0.25]}, best_epoch=1
+    )
+    network = FittedNetwork(
+        architecture,
+        constants,
+        Compilation("adam", 0.001, 0.0, "categorical_crossentropy"),
+        pixel_range=PixelRange(-4.0, 4.0, None, None),
+        checkpoint=checkpoint,
+        test_time_flip=test_time_flip,
+    )
+    clf = FashionCNNClassifier()
+    vars(clf).update(fitted_attributes(network, classes, "float32") | attributes)
+    return clf
 
 
 def batch(architecture, n, seed=1):

@@ -22,7 +22,7 @@ import pytest
 import safetensors.numpy
 import sklearn
 from hypothesis import given
-from networks import CONFIGURATIONS, make, weights_of
+from networks import CONFIGURATIONS, make, untrained
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metadata_routing import get_routing_for_object
 
@@ -31,12 +31,9 @@ from fashioncnn._files import model_file, strict_json
 from fashioncnn._files.labels import read_dtype
 from fashioncnn._files.model_file import ModelFile, refuse_to_load
 from fashioncnn._files.parameters import decode, encode
-from fashioncnn._network.checkpoint import new_checkpoint
 from fashioncnn._network.description import describe
-from fashioncnn._network.fitted import Compilation, FittedNetwork, fitted_attributes
+from fashioncnn._network.fitted import FittedNetwork
 from fashioncnn._network.optimizers import N_SLOTS, OPTIMIZERS
-from fashioncnn._network.pixel_range import PixelRange
-from fashioncnn._network.scaling import Scaling
 from fashioncnn._tensorflow.optimizers import UPDATE_RULES
 from fashioncnn.exceptions import ModelFileError
 
@@ -50,26 +47,6 @@ def round_trip(tmp_path):
         return FashionCNNClassifier.load(tmp_path / "model.safetensors")
 
     return save_and_load
-
-
-def untrained(architecture, classes=None, **attributes):
-    """Make a classifier that is fitted without training, by random weights."""
-    classes = np.arange(architecture.n_classes) if classes is None else classes
-    n_channels = architecture.image_shape[-1]
-    scaling = Scaling("standardize", (0.5,) * n_channels, (1 / 3,) * n_channels)
-    checkpoint = new_checkpoint(architecture, 3)._replace(
-        weights=weights_of(architecture), history={"loss": [0.25]}, best_epoch=1
-    )
-    network = FittedNetwork(
-        architecture,
-        scaling,
-        Compilation("adam", 0.001, 0.0, "categorical_crossentropy"),
-        pixel_range=PixelRange(-4.0, 4.0, None, None),
-        checkpoint=checkpoint,
-    )
-    clf = FashionCNNClassifier()
-    vars(clf).update(fitted_attributes(network, classes, "float32") | attributes)
-    return clf
 
 
 def assert_same(one, other, X):

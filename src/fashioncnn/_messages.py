@@ -3,6 +3,8 @@
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _INTERNAL = ("fashioncnn", "joblib", "pickle", "sklearn", "skops")
@@ -26,3 +28,24 @@ def shortened(items: list[Any], most: int = 20) -> str:
     if len(items) <= most:
         return str(items)
     return f"{str(items[:most])[:-1]}, ... and {len(items) - most} more]"
+
+
+@contextmanager
+def needed_for(purpose: str, package: str, extra: str) -> Iterator[None]:
+    """Say how to install an optional package where importing it fails.
+
+    Raises
+    ------
+    ImportError
+        If the package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ImportError(
+            f"{purpose} needs the package {package}, which is not installed. Install it by "
+            f"pip install 'fashioncnn[{extra}]'.",
+            name=package,
+        ) from error

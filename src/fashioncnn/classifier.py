@@ -44,6 +44,7 @@ from fashioncnn._inputs.parameters import (
     Sizes,
     Units,
 )
+from fashioncnn._messages import needed_for
 from fashioncnn._network import numpy_forward
 from fashioncnn._network.architecture import (
     Activation,
@@ -917,6 +918,63 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             fitted = file.read_fitted()
         classifier.__dict__ |= fitted
         return classifier
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file of ONNX, which other programs predict by.
+
+        The file takes raw pixels, as the input "image" of shape (batch, h, w, c): uint8 where the
+        classifier was trained on uint8, else float32. It gives "label", of shape (batch,), and
+        "probabilities", float32 of shape (batch, n_classes). Labels are texts or int64; those that
+        are no texts, integers or bools are indices of the class names. Scaling is inside, and with
+        `test_time_flip` the mirror image. The metadata have the class names, the image shape, the
+        range of pixels in training and the version of this library.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file. It is written beside its place and then put there, so that there is always the
+            old file or the new one.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier has not been fitted.
+        ImportError
+            If the package onnx is not installed: ``pip install 'fashioncnn[onnx]'``.
+        TypeError, ValueError
+            If `path` can't be the name of a file, weights are not finite or of 2 GiB and more, or a
+            label is no Unicode. Nothing is written then.
+        OSError
+            If the file can't be written, as on a full disk. The file before stays.
+
+        See Also
+        --------
+        save : Write all of the classifier, to load it again.
+
+        Notes
+        -----
+        The operators are those of version 17 of ONNX. What the file does not do is to warn of
+        pixels on another scale, and to refuse outputs that are not finite.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import onnxruntime
+        >>> from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+        >>> X, y = load_fashion_mnist_sample("test", as_names=True)
+        >>> clf = FashionCNNClassifier((8,), epochs=1, random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     clf.export_onnx(Path(folder, "model.onnx"))
+        ...     session = onnxruntime.InferenceSession(Path(folder, "model.onnx"))
+        >>> label, probabilities = session.run(None, {"image": X[:10, ..., None]})
+        >>> bool((label == clf.predict(X[:10])).all())
+        True
+        """
+        check_is_fitted(self)
+        with needed_for("export_onnx", "onnx", extra="onnx"):
+            from fashioncnn._files.onnx_model import write_onnx
+        write_atomically(path, [write_onnx(self._network, self.classes_, __version__)])
 
     def __getstate__(self) -> dict[str, Any]:
         """Return parameters, plain values and arrays; no class of this package is in it."""
