@@ -9,8 +9,13 @@ The picture is an array of NumPy.
 import argparse
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
+
+# From version 1.29, onnxruntime tells its makers of each model, in a thread of its own: a process
+# that was forked since then would wait for that thread when it ends.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime
@@ -21,7 +26,7 @@ class OnnxClassifier:
 
     def __init__(self, path: str | Path) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # more would not survive the fork of a server
+        options.intra_op_num_threads = 1  # others would not survive the fork of a server
         self.session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )

@@ -19,7 +19,7 @@ from typing import Any
 
 from onnx_classifier import OnnxClassifier
 
-# With --preload once, before the workers are forked. It has no threads that they would miss.
+# With --preload once, before the workers are forked: it has no threads that they would miss.
 classifier = OnnxClassifier(os.environ["MODEL"])
 
 
