@@ -7,6 +7,7 @@ import numpy as np
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
+from fashioncnn._network import numpy_forward
 from fashioncnn._network.architecture import Activation, Layer, initial_weights
 from fashioncnn._network.checkpoint import new_checkpoint
 from fashioncnn._network.fitted import Compilation, FittedNetwork, fitted_attributes
@@ -95,6 +96,7 @@ def assert_rows_agree(ours, others):
     np.testing.assert_array_equal(ours.argmax(axis=1)[is_clear], others.argmax(axis=1)[is_clear])
 
 
+ACTIVATIONS = sorted(get_args(Activation))
 CONFIGURATIONS = {
     "default": {},
     "article": {"conv_stacks": ((32, 64),), "image_shape": (28, 28, 1), "dense_units": (128,)},
@@ -110,9 +112,39 @@ CONFIGURATIONS = {
     "strip": {"image_shape": (1, 9, 1)},
     **{
         activation: {"activation": activation, "conv_stacks": ((4, 5),)}
-        for activation in sorted(get_args(Activation))
+        for activation in ACTIVATIONS
     },
 }
+
+WITH_DROPOUT = {"conv_dropout": 0.25, "dense_dropout": 0.2}
+
+# What a window may do at the edges of a feature map.
+EDGES = {
+    "dropout": {**WITH_DROPOUT},
+    "one dense layer": {"dense_units": ()},
+    "three dense layers": {"dense_units": (5, 4, 3)},
+    "one pixel": {"image_shape": (1, 1, 1)},
+    "one column": {"image_shape": (9, 1, 3), "padding": "same"},
+    "strip, same": {"image_shape": (1, 9, 2), "padding": "same", "kernel_size": (5, 4)},
+    "long strip": {"image_shape": (1, 3000, 1), "conv_stacks": ((4, 4),), "padding": "same"},
+    "kernel of one pixel": {"kernel_size": 1, "pool_size": 1},
+    "kernel as large as the image": {"kernel_size": (7, 6), "conv_stacks": (4,)},
+    "the same with padding": {"kernel_size": (7, 6), "padding": "same", "conv_stacks": ((4, 3),)},
+    "kernel larger than the image": {"kernel_size": 40, "padding": "same"},
+    "even kernel, same": {"kernel_size": (4, 2), "padding": "same"},
+    "pool as large as the map": {"pool_size": (5, 4), "conv_stacks": (4,)},
+    "pool larger than the map": {"pool_size": 40},
+    "pool of one row": {"pool_size": (1, 3)},
+    "normalized, gelu": {"batch_normalization": True, "activation": "gelu"},
+    "normalized, unpooled": {"batch_normalization": True, "pool_size": 1, "padding": "same"},
+    "normalized, global maximum": {"batch_normalization": True, "global_pooling": "max"},
+}
+
+
+# Of activations, of which some overflow where a form is not the right one.
+TINY = [1e-45, 1e-38, 1e-20, 1e-7, 1e-4]
+EXTREME = [0, *TINY, 0.5, 1, 3, 5.999, 6.001, 20, 88, 89, 100, 104, 1000, 1e10, 1e30]
+VALUES = np.float32([*EXTREME, *np.negative(EXTREME), *np.linspace(-12, 12, 402)])
 
 
 TANH = {"activation": "tanh"}
@@ -172,3 +204,10 @@ def branched(name):
         latest[row.name] = rows[-1].name
     vars(architecture)["layers"] = tuple(rows)
     return architecture
+
+
+def add_branches(monkeypatch):
+    """Let NumPy's table of operations have a layer that adds its inputs."""
+    monkeypatch.setitem(
+        numpy_forward._OPERATIONS, "Add", lambda layer, weights, *inputs: sum(inputs)
+    )

@@ -4,14 +4,17 @@
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 from networks import (
+    ACTIVATIONS,
     BRANCHES,
     CONFIGURATIONS,
+    EDGES,
+    VALUES,
+    add_branches,
     assert_rows_agree,
     batch,
     branched,
@@ -23,34 +26,8 @@ from networks import (
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
 from fashioncnn._network import convolution, numpy_forward
-from fashioncnn._network.architecture import Activation
 from fashioncnn._network.numpy_forward import NumpyPredictor, most_images
 from fashioncnn._network.scaling import Scaling
-
-ACTIVATIONS = sorted(get_args(Activation))
-WITH_DROPOUT = {"conv_dropout": 0.25, "dense_dropout": 0.2}
-
-# Beside those of test_layers.py: what a window may do at the edges of a feature map.
-EDGES = {
-    "dropout": {**WITH_DROPOUT},
-    "one dense layer": {"dense_units": ()},
-    "three dense layers": {"dense_units": (5, 4, 3)},
-    "one pixel": {"image_shape": (1, 1, 1)},
-    "one column": {"image_shape": (9, 1, 3), "padding": "same"},
-    "strip, same": {"image_shape": (1, 9, 2), "padding": "same", "kernel_size": (5, 4)},
-    "long strip": {"image_shape": (1, 3000, 1), "conv_stacks": ((4, 4),), "padding": "same"},
-    "kernel of one pixel": {"kernel_size": 1, "pool_size": 1},
-    "kernel as large as the image": {"kernel_size": (7, 6), "conv_stacks": (4,)},
-    "the same with padding": {"kernel_size": (7, 6), "padding": "same", "conv_stacks": ((4, 3),)},
-    "kernel larger than the image": {"kernel_size": 40, "padding": "same"},
-    "even kernel, same": {"kernel_size": (4, 2), "padding": "same"},
-    "pool as large as the map": {"pool_size": (5, 4), "conv_stacks": (4,)},
-    "pool larger than the map": {"pool_size": 40},
-    "pool of one row": {"pool_size": (1, 3)},
-    "normalized, gelu": {"batch_normalization": True, "activation": "gelu"},
-    "normalized, unpooled": {"batch_normalization": True, "pool_size": 1, "padding": "same"},
-    "normalized, global maximum": {"batch_normalization": True, "global_pooling": "max"},
-}
 
 
 def predictor_of(architecture, weights=None, scaling=None):
@@ -90,12 +67,6 @@ def test_branches_are_those_of_stock_layers(name, monkeypatch):
     assert_rows_agree(logits, stock_logits(architecture, weights, images))
 
 
-def add_branches(monkeypatch):
-    """Let the table of operations have a layer that adds its inputs."""
-    with_sums = {**numpy_forward._OPERATIONS, "Add": lambda layer, weights, *inputs: sum(inputs)}
-    monkeypatch.setattr(numpy_forward, "_OPERATIONS", with_sums)
-
-
 def test_every_kind_of_layer_is_compared():
     architectures = [make(**params) for params in [*CONFIGURATIONS.values(), *EDGES.values()]]
     kinds = {layer.kind for architecture in architectures for layer in architecture.layers}
@@ -103,10 +74,6 @@ def test_every_kind_of_layer_is_compared():
 
 
 # --- Activations ----------------------------------------------------------------------------------
-
-TINY = [1e-45, 1e-38, 1e-20, 1e-7, 1e-4]
-EXTREME = [0, *TINY, 0.5, 1, 3, 5.999, 6.001, 20, 88, 89, 100, 104, 1000, 1e10, 1e30]
-VALUES = np.float32([*EXTREME, *np.negative(EXTREME), *np.linspace(-12, 12, 402)])
 
 
 def activated(activation, values, width=1):

@@ -75,6 +75,8 @@ assert_type(clf.partial_fit(list(X), y.tolist(), classes=range(10)), FashionCNNC
 assert_type(FashionCNNClassifier.from_recipe("article", epochs=3), FashionCNNClassifier)
 clf.save("model.safetensors")
 clf.save(Path("model.safetensors"))
+clf.export_onnx("model.onnx")
+clf.export_onnx(Path("model.onnx"))
 loaded = FashionCNNClassifier.load("model.safetensors", expected_sha256="0" * 64, max_bytes=10**6)
 assert_type(loaded, FashionCNNClassifier)
 FashionCNNClassifier.load(5)  # type: ignore[arg-type]
