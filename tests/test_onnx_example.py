@@ -195,7 +195,8 @@ def with_runtime(page):
     try:
         assert "ETARGET" not in result.stderr, result.stderr  # there is no such version
         if result.returncode:
-            pytest.skip(f"npm could not install onnxruntime-web: {result.stderr.strip()}")
+            reason = next((line for line in result.stderr.splitlines() if " code " in line), "")
+            pytest.skip(f"npm did not get onnxruntime-web: {reason}")
         yield page
     finally:
         shutil.rmtree(page / "node_modules", ignore_errors=True)
