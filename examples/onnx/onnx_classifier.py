@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-# From version 1.29, onnxruntime tells its makers of each model, in a thread of its own: a process
-# that was forked since then would wait for that thread when it ends.
+# Recent versions of onnxruntime report to their makers, in a thread that starts with the import. A
+# process that is forked later lacks that thread, and would wait for it when it ends.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
