@@ -202,8 +202,7 @@ def branched(name):
             if row.name in extra:
                 add(extra[row.name])
         latest[row.name] = rows[-1].name
-    vars(architecture)["layers"] = tuple(rows)
-    return architecture
+    return architecture.with_layers(tuple(rows))
 
 
 def add_branches(monkeypatch):

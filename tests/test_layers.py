@@ -25,7 +25,7 @@ from networks import (
 from fashioncnn._network.activations import MONOTONE
 from fashioncnn._network.architecture import Activation
 from fashioncnn._network.batches import MOMENTUM
-from fashioncnn._network.folding import fold_weights
+from fashioncnn._network.folding import fold
 from fashioncnn._network.numpy_forward import NumpyPredictor
 from fashioncnn._tensorflow.keras_model import build_network, set_weights, weight_name
 from fashioncnn._tensorflow.layers import apply_network, train_network
@@ -113,9 +113,9 @@ def test_prediction_is_that_of_stock_layers(name):
     architecture = make(**CONFIGURATIONS[name])
     weights = weights_of(architecture)
     images, _ = batch(architecture, 12)
-    folded = fold_weights(architecture, weights)
+    folded = fold(architecture, weights)
     # Compiled, since TensorFlow then makes bias and activation part of the convolution.
-    predict = tf.function(lambda: apply_network(architecture, folded, images), autograph=False)
+    predict = tf.function(lambda: apply_network(*folded, images), autograph=False)
     logits = predict()
     assert_equal({"logits": logits}, {"logits": stock_logits(architecture, weights, images)})
 
@@ -124,32 +124,39 @@ def test_folding_leaves_the_weights_alone():
     architecture = make(batch_normalization=True)
     weights = weights_of(architecture)
     before = {name: value.copy() for name, value in weights.items()}
-    folded = fold_weights(architecture, weights)
+    _, folded = fold(architecture, weights)
     assert not any(name.endswith(("gamma", "moving_mean")) for name in folded)
     assert_equal(weights, before, tolerance=0)
 
 
-def test_factors_of_either_sign_share_a_program():
-    """Where none is negative it moves into the filters, before max pooling: fewer weights."""
-    architecture = make(batch_normalization=True)
+# By a network of two convolutions: its parameters, and which normalisations and activations are
+# left where factors have either sign, and where none is negative.
+FOLDED = {
+    "never falls": ({"activation": "tanh"}, ["norm2", "tanh2"], []),
+    "falls": ({"activation": "gelu"}, ["norm2", "gelu2"], ["gelu2"]),
+    "padded": ({"padding": "same", "kernel_size": (2, 4)}, ["norm2", "relu2"], []),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_factors_that_are_not_negative_come_before_pooling(name):
+    params, *left = FOLDED[name]
+    architecture = make(conv_stacks=((4, 5),), batch_normalization=True, **params)
     mixed = weights_of(architecture)
-    positive = {
-        name: np.abs(value) if name.endswith("gamma") else value for name, value in mixed.items()
-    }
-    n_factors = [
-        sum(name.endswith("/scale") for name in fold_weights(architecture, weights))
-        for weights in (mixed, positive)
-    ]
-    assert n_factors == [2, 0]  # the first normalisation follows a convolution at once
-    program = Program(architecture)
+    positive = {k: np.abs(v) if k.endswith("gamma") else v for k, v in mixed.items()}
+    program = Program(architecture)  # which both share
     images, _ = batch(architecture, 20)
-    for weights in (mixed, positive, mixed):
-        expected = stock_logits(architecture, weights, images)
-        for predictor in (
+    for weights, expected in zip((mixed, positive), left, strict=True):
+        folded, _ = fold(architecture, weights)
+        kinds = ("BatchNormalization", "Activation")
+        rows = [layer.name for layer in folded.layers if layer.kind in kinds]
+        assert rows == [f"stack1_{row}" for row in expected]
+        logits = stock_logits(architecture, weights, images)
+        for engine in (
             Predictor(program, weights, None),
             NumpyPredictor(architecture, weights, None),
         ):
-            assert_rows_agree(predictor.logits(images), expected)
+            assert_rows_agree(engine.logits(images), logits)
     assert program.n_traces == 2
 
 
@@ -318,7 +325,7 @@ def test_branches_are_those_of_stock_layers(name, monkeypatch):
     assert_equal(gradients, stock[1])
     assert_equal(moving, stock[2])
 
-    logits = apply_network(architecture, fold_weights(architecture, weights), images)
+    logits = apply_network(*fold(architecture, weights), images)
     assert_equal({"logits": logits}, {"logits": stock_logits(architecture, weights, images)})
 
 

@@ -75,6 +75,16 @@ def test_every_configuration(exported, name, test_time_flip):
     assert_agrees(clf, exported(clf))
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_normalisation_by_positive_factors(exported, activation):
+    """They come before max pooling, where those of either sign may not."""
+    clf = untrained(make(batch_normalization=True, activation=activation))
+    for name, weight in clf._network.weights.items():
+        if name.endswith("gamma"):
+            np.abs(weight, out=weight)
+    assert_agrees(clf, exported(clf))
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe(exported, name):
     params = FashionCNNClassifier.from_recipe(name).get_params()

@@ -72,7 +72,7 @@ def add_average(graph: Graph, logits: str) -> str:
     return graph.add("Mul", total, graph.number(0.5), output="average")
 
 
-def add_layers(graph: Graph, architecture: Architecture, folded: Weights, maps: str) -> str:
+def add_layers(graph: Graph, architecture: Architecture, weights: Weights, maps: str) -> str:
     """Turn scaled feature maps into logits; return their name.
 
     Parameters
@@ -80,9 +80,9 @@ def add_layers(graph: Graph, architecture: Architecture, folded: Weights, maps: 
     graph : Graph
         What the layers are added to.
     architecture : Architecture
-        The layers.
-    folded : dict of ndarray
-        Their weights, of `fold_weights`.
+        The layers, as `fold` has made them.
+    weights : dict of ndarray
+        Their weights.
     maps : str
         The name of the feature maps, which have the shape (n, c, h, w).
     """
@@ -92,12 +92,12 @@ def add_layers(graph: Graph, architecture: Architecture, folded: Weights, maps: 
     for layer in architecture.layers:
         inputs = [outputs[name] for name in layer.inputs]
         prefix = f"{layer.name}/"
-        weights = {
+        own = {
             name.removeprefix(prefix): _channels_first(array, flattened.get(inputs[0]))
-            for name, array in folded.items()
+            for name, array in weights.items()
             if name.startswith(prefix)
         }
-        output = _OPERATIONS[layer.kind](graph, layer, weights, *inputs)
+        output = _OPERATIONS[layer.kind](graph, layer, own, *inputs)
         outputs[layer.name], shapes[layer.name] = output, layer.output_shape
         if layer.kind == "Flatten":
             flattened[output] = shapes[layer.inputs[0]]
@@ -130,10 +130,8 @@ def _multiply(graph: Graph, layer: Layer, weights: Weights, rows: str) -> str:
 
 
 def _normalize(graph: Graph, layer: Layer, weights: Weights, maps: str) -> str:
-    for name, operator in ("scale", "Mul"), ("shift", "Add"):
-        if name in weights:
-            maps = _add_per_channel(graph, operator, maps, f"{layer.name}/{name}", weights[name])
-    return maps
+    scaled = _add_per_channel(graph, "Mul", maps, f"{layer.name}/scale", weights["scale"])
+    return _add_per_channel(graph, "Add", scaled, f"{layer.name}/shift", weights["shift"])
 
 
 def _add_per_channel(graph: Graph, operator: str, maps: str, name: str, values: np.ndarray) -> str:

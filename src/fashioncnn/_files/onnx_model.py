@@ -15,7 +15,7 @@ from fashioncnn._files.onnx_graph import (
 )
 from fashioncnn._network.architecture import Weights
 from fashioncnn._network.fitted import FittedNetwork
-from fashioncnn._network.folding import fold_weights
+from fashioncnn._network.folding import fold
 
 # Of the year 2022: old enough for most runtimes, and new enough for all that is used.
 _OPERATORS, _FORMAT = 17, 8
@@ -42,12 +42,11 @@ def write_onnx(network: FittedNetwork, classes: np.ndarray, version: str) -> byt
     ValueError
         If weights are not finite, or larger than a file may be, or a label is no Unicode.
     """
-    folded = fold_weights(network.architecture, network.weights)
-    _check_weights(folded)
+    _check_weights(network.weights)
     names = _names_of(classes)
     values = _values_of(classes, names)
     graph = Graph()
-    logits = _add_network(graph, network, folded)
+    logits = _add_network(graph, network)
     graph.add("Softmax", logits, output=_PROBABILITIES, axis=1)
     index = _LABEL if values is None else "index"
     # By the probabilities, as `predict` has it; the first of equal ones.
@@ -66,14 +65,14 @@ def write_onnx(network: FittedNetwork, classes: np.ndarray, version: str) -> byt
     return content
 
 
-def _check_weights(folded: Weights) -> None:
-    for name, weight in folded.items():
+def _check_weights(weights: Weights) -> None:
+    for name, weight in weights.items():
         if not np.isfinite(weight).all():
             raise ValueError(
                 f"{_REFUSAL} the weight {name!r} has values that are not finite. Training has "
                 "diverged: fit again with a lower learning_rate."
             )
-    n_bytes = sum(weight.nbytes for weight in folded.values())
+    n_bytes = sum(weight.nbytes for weight in weights.values())
     if n_bytes > _MOST_BYTES:
         raise ValueError(
             f"{_REFUSAL} its weights take {n_bytes:,} bytes, and a file of ONNX holds 2 GiB. "
@@ -105,14 +104,14 @@ def _values_of(classes: np.ndarray, names: list[str]) -> np.ndarray | None:
     return classes.astype(np.int64) if is_held else None
 
 
-def _add_network(graph: Graph, network: FittedNetwork, folded: Weights) -> str:
+def _add_network(graph: Graph, network: FittedNetwork) -> str:
     """Add all from raw pixels to logits, and return the name of these."""
-    architecture = network.architecture
+    architecture, weights = fold(network.architecture, network.weights)
     maps = add_scaling(graph, _IMAGE, network.scaling, architecture.image_shape[-1])
     if not network.test_time_flip:
-        return add_layers(graph, architecture, folded, maps)
+        return add_layers(graph, architecture, weights, maps)
     both = add_mirrored(graph, maps)
-    return add_average(graph, add_layers(graph, architecture, folded, both))
+    return add_average(graph, add_layers(graph, architecture, weights, both))
 
 
 def _graph_of(graph: Graph, network: FittedNetwork, values: np.ndarray | None) -> GraphProto:

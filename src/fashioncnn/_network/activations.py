@@ -68,6 +68,7 @@ MONOTONE = frozenset(
         "elu",
         "hard_sigmoid",
         "leaky_relu",
+        "linear",
         "relu",
         "relu6",
         "selu",

@@ -6,6 +6,7 @@ can be counted, named and initialised before TensorFlow is imported. TensorFlow'
 Keras' stock layers are made from this one table.
 """
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -102,6 +103,12 @@ class Architecture:
             _add_stack(table, self, index)
         _add_head(table, self)
         return tuple(table.rows)
+
+    def with_layers(self, layers: tuple[Layer, ...]) -> "Architecture":
+        """Return a copy that has other layers; as a key it is equal to this one."""
+        copied = copy.copy(self)
+        vars(copied)["layers"] = layers
+        return copied
 
     @property
     def n_uses(self) -> Counter[str]:

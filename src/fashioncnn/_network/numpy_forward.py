@@ -16,7 +16,7 @@ from fashioncnn._network.architecture import IMAGE, Architecture, Layer, Weights
 from fashioncnn._network.convolution import convolve, prepared_kernel
 from fashioncnn._network.data import as_network_input
 from fashioncnn._network.fitted import FittedNetwork
-from fashioncnn._network.folding import fold_weights
+from fashioncnn._network.folding import fold
 from fashioncnn._network.products import multiply_vector
 from fashioncnn._network.scaling import Scaling, scaling_arrays
 
@@ -62,7 +62,7 @@ class NumpyPredictor:
         test_time_flip: bool = False,
     ) -> None:
         self._scale, self._offset = scaling_arrays(scaling, architecture.image_shape[-1])
-        self._steps = list(_steps(architecture, fold_weights(architecture, weights)))
+        self._steps = list(_steps(*fold(architecture, weights)))
         self._n_classes = architecture.n_classes
         self._test_time_flip = test_time_flip
 
@@ -146,9 +146,7 @@ def _max_pool(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
 
 
 def _normalize(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
-    if "scale" in weights:
-        values = values * weights["scale"]
-    return values + weights["shift"]
+    return values * weights["scale"] + weights["shift"]
 
 
 def _multiply(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ def _sum_of_pixels(values: Tensor) -> Tensor:
 
 
 def apply_network(architecture: Architecture, weights: Tensors, images: Tensor) -> Tensor:
-    """Run a network in prediction, on weights of `fold_weights`; return the logits."""
+    """Run a network in prediction, as `fold` has made it; return the logits."""
     return _logits(Run(architecture, weights), images)
 
 

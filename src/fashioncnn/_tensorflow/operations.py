@@ -3,7 +3,7 @@
 
 A function takes the run, the layer and its inputs, and returns the output before bias and
 activation, which `layers` adds. In training the weights are the layer's own; in prediction they are
-those of `fold_weights`.
+those of `fold`, and so are the layers.
 """
 
 import math
@@ -102,9 +102,7 @@ def activate(run: Run, layer: Layer, tensor: Tensor) -> Tensor:
 
 def _normalize(run: Run, layer: Layer, tensor: Tensor) -> Tensor:
     if run.training is None:
-        if f"{layer.name}/scale" in run.weights:
-            tensor *= run.weight(layer, "scale")
-        return tf.nn.bias_add(tensor, run.weight(layer, "shift"))
+        return tensor * run.weight(layer, "scale") + run.weight(layer, "shift")
     n_rows, n_real = tf.shape(tensor)[0], run.training.n_real
     normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         # The gradient of this slice, unlike that of an index, does not copy a full batch.

@@ -10,7 +10,7 @@ import numpy as np
 from fashioncnn._network.architecture import Weights
 from fashioncnn._network.data import ImageSelection, as_network_input, network_dtype
 from fashioncnn._network.fitted import FittedNetwork
-from fashioncnn._network.folding import fold_weights
+from fashioncnn._network.folding import fold
 from fashioncnn._network.scaling import Scaling, scaling_arrays
 from fashioncnn._tensorflow.backend import (
     as_tensor,
@@ -56,8 +56,7 @@ class Predictor:
         self._test_time_flip = test_time_flip
         architecture = program.architecture
         constants = scaling_arrays(scaling, architecture.image_shape[-1])
-        folded = fold_weights(architecture, weights)
-        self._shapes = {name: value.shape for name, value in folded.items()}
+        self._folded, folded = fold(architecture, weights)
         self._tensors = [tf.constant(array) for array in (*constants, *folded.values())]
         n_passes = 2 if test_time_flip else 1  # TensorFlow may compute both at once
         self._batch_sizes = batch_sizes(architecture.largest_activation * n_passes)
@@ -79,7 +78,7 @@ class Predictor:
             The values that softmax turns into probabilities.
         """
         forward = self._program.forward_function(
-            self._shapes, network_dtype(pixels.dtype).name, test_time_flip=self._test_time_flip
+            self._folded, network_dtype(pixels.dtype).name, test_time_flip=self._test_time_flip
         )
         size = choose_batch_size(len(pixels), self._batch_sizes)
         logits = np.empty((len(pixels), self._program.architecture.n_classes), np.float32)

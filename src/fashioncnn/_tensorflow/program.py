@@ -7,11 +7,11 @@ program, which is traced once, and an estimator holds arrays only.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from fashioncnn._network.architecture import Architecture, Shape
+from fashioncnn._network.architecture import Architecture
 from fashioncnn._tensorflow.backend import Function, call_in_clean_thread
 from fashioncnn._tensorflow.optimizers import UPDATE_RULES
 from fashioncnn._tensorflow.start import Lock, get_or_make
@@ -53,12 +53,15 @@ class Program:
         return get_or_make(self._functions, key, lambda: call_in_clean_thread(trace), self._lock)
 
     def forward_function(
-        self, shapes: Mapping[str, Shape], dtype: str, *, test_time_flip: bool
+        self, folded: Architecture, dtype: str, *, test_time_flip: bool
     ) -> Function:
-        """Return the compiled prediction for pixels of a dtype; see `trace_forward`."""
+        """Return the compiled prediction for pixels of a dtype; see `trace_forward`.
+
+        The weights decide what can be folded, and so which weights there are then.
+        """
         return self._function(
-            ("forward", dtype, test_time_flip, *shapes),  # which weights there are varies
-            lambda: trace_forward(self.architecture, shapes, dtype, test_time_flip=test_time_flip),
+            ("forward", dtype, test_time_flip, *folded.weights),
+            lambda: trace_forward(folded, dtype, test_time_flip=test_time_flip),
         )
 
     @contextmanager

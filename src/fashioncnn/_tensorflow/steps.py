@@ -149,18 +149,16 @@ def new_training_variables(
     )
 
 
-def trace_forward(
-    architecture: Architecture, shapes: Mapping[str, Shape], dtype: str, *, test_time_flip: bool
-) -> Function:
+def trace_forward(architecture: Architecture, dtype: str, *, test_time_flip: bool) -> Function:
     """Compile ``(scale, offset, *weights, pixels) -> logits`` for any number of images.
 
-    The weights are those of `fold_weights`, of the given shapes. With `test_time_flip` the logits
-    are the mean of those of an image and of its mirror image.
+    The architecture and its weights are those of `fold`. With `test_time_flip` the logits are the
+    mean of those of an image and of its mirror image.
     """
 
     def forward(scale: Tensor, offset: Tensor, *arguments: Tensor) -> Tensor:
         *values, pixels = arguments
-        weights = dict(zip(shapes, values, strict=True))
+        weights = dict(zip(architecture.weights, values, strict=True))
         images = _scaled(pixels, scale, offset)
         logits = apply_network(architecture, weights, images)
         if not test_time_flip:
@@ -170,7 +168,7 @@ def trace_forward(
         return tf.reduce_mean((logits, mirrored), axis=0)
 
     per_channel = tf.TensorSpec((architecture.image_shape[-1],), tf.float32)
-    weights = [tf.TensorSpec(shape, tf.float32) for shape in shapes.values()]
+    weights = [tf.TensorSpec(shape, tf.float32) for shape in architecture.weight_shapes.values()]
     pixels = tf.TensorSpec((None, *architecture.image_shape), dtype)
     return _compile(forward, per_channel, per_channel, *weights, pixels)
 
