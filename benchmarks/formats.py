@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on CPU and GPU
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime's thread that reports
 
 import numpy as np
 from peers.clocks import first_answer, time_calls

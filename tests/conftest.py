@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process for each core
 # Without this, set before SciPy is imported, three of scikit-learn's checks skip silently.
 os.environ["SCIPY_ARRAY_API"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would report each test
 
 import hypothesis
 import numpy as np

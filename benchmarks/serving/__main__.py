@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # its thread would be missed by forked workers
 sys.path.append(str(Path(__file__).parents[1] / "peers"))  # whose parts are used here, too
 
 from machine import CHECKOUT, write
