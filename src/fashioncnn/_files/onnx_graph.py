@@ -91,11 +91,9 @@ def add_layers(graph: Graph, architecture: Architecture, weights: Weights, maps:
     flattened: dict[str, Shape] = {}  # by the name of the output: what is flattened
     for layer in architecture.layers:
         inputs = [outputs[name] for name in layer.inputs]
-        prefix = f"{layer.name}/"
         own = {
-            name.removeprefix(prefix): _channels_first(array, flattened.get(inputs[0]))
-            for name, array in weights.items()
-            if name.startswith(prefix)
+            name: _channels_first(weights[f"{layer.name}/{name}"], flattened.get(inputs[0]))
+            for name in layer.weights
         }
         output = _OPERATIONS[layer.kind](graph, layer, own, *inputs)
         outputs[layer.name], shapes[layer.name] = output, layer.output_shape

@@ -104,12 +104,7 @@ def _steps(architecture: Architecture, folded: Weights) -> Iterator[_Step]:
     n_uses = architecture.n_uses
     postponed: dict[str, Callable[[np.ndarray], np.ndarray]] = {}  # by the layer that does it
     for layer in architecture.layers:
-        prefix = f"{layer.name}/"
-        weights = {
-            name.removeprefix(prefix): value
-            for name, value in folded.items()
-            if name.startswith(prefix)
-        }
+        weights = {name: folded[f"{layer.name}/{name}"] for name in layer.weights}
         if layer.kind == "Conv2D":
             weights["kernel"] = prepared_kernel(weights["kernel"])
         finish = postponed.get(layer.name)
