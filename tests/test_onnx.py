@@ -4,6 +4,8 @@
 import enum
 import json
 import sys
+import types
+from importlib.machinery import ModuleSpec
 
 import keras
 import numpy as np
@@ -311,13 +313,30 @@ def test_what_is_not_fitted(tmp_path):
     refused(FashionCNNClassifier(), tmp_path, NotFittedError, "not fitted")
 
 
-def test_without_the_package_onnx(fitted, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
+def forget(monkeypatch):
+    """Let the next export import onnx anew."""
     for module in ("onnx_graph", "onnx_model"):
         monkeypatch.delitem(sys.modules, f"fashioncnn._files.{module}")
         monkeypatch.delattr(f"fashioncnn._files.{module}")
+
+
+@pytest.mark.parametrize("found", [None, types.ModuleType("onnx")], ids=["nothing", "a folder"])
+def test_without_the_package_onnx(fitted, tmp_path, monkeypatch, found):
+    """A folder named onnx, of which examples have one, is a module without a file."""
+    monkeypatch.setitem(sys.modules, "onnx", found)
+    forget(monkeypatch)
     message = r"package onnx.* not installed.* pip install 'fashioncnn\[onnx\]'"
     refused(fitted, tmp_path, ImportError, message)
+
+
+def test_a_package_onnx_that_is_broken(fitted, tmp_path, monkeypatch):
+    broken = types.ModuleType("onnx")
+    broken.__file__ = "onnx/__init__.py"
+    broken.__spec__ = ModuleSpec("onnx", None, origin=broken.__file__)
+    broken.__spec__.has_location = True
+    monkeypatch.setitem(sys.modules, "onnx", broken)
+    forget(monkeypatch)
+    refused(fitted, tmp_path, ImportError, "cannot import name .* from 'onnx'")
 
 
 def test_an_import_that_fails_for_another_reason_is_not_explained(fitted, tmp_path, monkeypatch):
