@@ -187,7 +187,7 @@ def test_any_number_of_pictures(fitted, images, exported):
 # --- Labels and metadata --------------------------------------------------------------------------
 
 
-class Colour(enum.StrEnum):
+class Colour(str, enum.Enum):  # noqa: UP042  of which `str` gives "Colour.RED"
     RED, GREEN, BLUE = "red", "green", "blue"
 
 
