@@ -123,6 +123,15 @@ def test_activations_of_extreme_values_are_those_of_keras(activation):
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_limits_of_clip_are_scalars(exported, tmp_path):
+    """The standard demands it; onnxruntime and the checker take arrays of one value, too."""
+    exported(untrained(make(activation="relu6")))
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    shapes = {constant.name: list(constant.dims) for constant in graph.initializer}
+    limits = {name for node in graph.node if node.op_type == "Clip" for name in node.input[1:]}
+    assert [shapes[name] for name in sorted(limits)] == [[], []]
+
+
 def test_equal_probabilities_give_the_first_label(exported):
     clf = untrained(make(), np.array(["a", "b", "c"]))
     for name, weight in clf._network.weights.items():

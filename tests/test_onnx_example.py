@@ -98,6 +98,10 @@ def test_pixels_that_are_no_bytes(classifier, fitted, value):
         classifier(fitted).answer(np.full((1, 6, 6), value))
 
 
+def test_no_pictures(classifier, fitted):
+    assert classifier(fitted).answer(np.empty((0, 6, 6))) == []
+
+
 def test_an_answer_that_is_not_finite(classifier, images, small):
     """JSON has no NaN, so that a server would send what others can't read."""
     X, y = (images[0] / 1e6).astype(np.float32), images[1]

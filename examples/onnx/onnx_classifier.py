@@ -63,7 +63,7 @@ class OnnxClassifier:
             ) from None
         if array.shape[1:] == self.image_shape[:2] and self.image_shape[2] == 1:
             array = array[..., np.newaxis]
-        if array.shape[1:] != self.image_shape or not len(array):
+        if array.shape[1:] != self.image_shape:
             raise ValueError(f"got an array of shape {array.shape}, expected {self.expected}")
         wrong = array[~self.fits(array)]
         if wrong.size:
