@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The examples of ONNX, as they are: gunicorn, a script that answers once, and a page."""
 
+import copy
 import os
 import runpy
 import shutil
@@ -207,8 +208,12 @@ def page(tmp_path, trained):
     X, y = load_fashion_mnist_sample("test", as_names=True)
     for name in ("index.html", "package.json"):
         shutil.copy(EXAMPLES / "web" / name, tmp_path)
-    runpy.run_path(str(EXAMPLES / "make_model.py"))["write"](trained, X[:24], y[:24], tmp_path)
+    write(trained, X[:24], y[:24], tmp_path)
     return tmp_path
+
+
+def write(clf, X, y, folder):
+    runpy.run_path(str(EXAMPLES / "make_model.py"))["write"](clf, X, y, folder)
 
 
 @pytest.fixture
@@ -240,6 +245,15 @@ def test_a_page_that_answers(with_runtime, trained):
     highest = 100 * trained.predict_proba(X[:24]).max(axis=1)
     np.testing.assert_allclose(percent, highest, rtol=0, atol=0.05 + 1e-3)  # of one digit
     right = (expected == y[:24]).sum()
+    assert shown["status"].startswith(f"{right} of 24 are right. One took "), shown
+
+    numbered = copy.copy(trained)
+    numbered.classes_ = np.arange(10)
+    numbers = np.searchsorted(trained.classes_, y[:24])
+    write(numbered, X[:24], numbers, with_runtime)
+    shown = show(with_runtime)
+    assert shown["label"] == numbered.predict(X[:24]).astype(str).tolist()
+    assert shown["name"] == numbers.astype(str).tolist()
     assert shown["status"].startswith(f"{right} of 24 are right. One took "), shown
 
 
