@@ -97,6 +97,8 @@ def assert_rows_agree(ours, others):
 
 
 ACTIVATIONS = sorted(get_args(Activation))
+# Of a map of one pixel the average is the maximum, so global pooling needs a larger one.
+NINE_PIXELS = {"image_shape": (11, 10, 2), "conv_stacks": ((4, 5),)}
 CONFIGURATIONS = {
     "default": {},
     "article": {"conv_stacks": ((32, 64),), "image_shape": (28, 28, 1), "dense_units": (128,)},
@@ -104,8 +106,8 @@ CONFIGURATIONS = {
     "tiles": {"conv_stacks": ((16, 17), 18), "padding": "same"},
     "tiles, normalized": {"conv_stacks": ((16, 17),), "batch_normalization": True},
     "unpooled": {"pool_size": 1, "activation": "gelu"},
-    "global average": {"global_pooling": "avg", "dense_units": ()},
-    "global maximum": {"global_pooling": "max", "dense_units": (4, 5)},
+    "global average": {"global_pooling": "avg", "dense_units": (), **NINE_PIXELS},
+    "global maximum": {"global_pooling": "max", "dense_units": (4, 5), **NINE_PIXELS},
     "normalized": {"batch_normalization": True},
     "normalized, same": {"batch_normalization": True, "padding": "same", "global_pooling": "avg"},
     "normalized pixel": {"batch_normalization": True, "image_shape": (1, 1, 2)},
@@ -137,7 +139,11 @@ EDGES = {
     "pool of one row": {"pool_size": (1, 3)},
     "normalized, gelu": {"batch_normalization": True, "activation": "gelu"},
     "normalized, unpooled": {"batch_normalization": True, "pool_size": 1, "padding": "same"},
-    "normalized, global maximum": {"batch_normalization": True, "global_pooling": "max"},
+    "normalized, global maximum": {
+        "batch_normalization": True,
+        "global_pooling": "max",
+        **NINE_PIXELS,
+    },
 }
 
 

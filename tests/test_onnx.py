@@ -4,6 +4,8 @@
 import enum
 import json
 import sys
+import types
+from importlib.machinery import ModuleSpec
 
 import keras
 import numpy as np
@@ -131,6 +133,15 @@ def test_activations_of_extreme_values_are_those_of_keras(activation):
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_limits_of_clip_are_scalars(exported, tmp_path):
+    """The standard demands it; onnxruntime and the checker take arrays of one value, too."""
+    exported(untrained(make(activation="relu6")))
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    shapes = {constant.name: list(constant.dims) for constant in graph.initializer}
+    limits = {name for node in graph.node if node.op_type == "Clip" for name in node.input[1:]}
+    assert [shapes[name] for name in sorted(limits)] == [[], []]
+
+
 def test_equal_probabilities_give_the_first_label(exported):
     clf = untrained(make(), np.array(["a", "b", "c"]))
     for name, weight in clf._network.weights.items():
@@ -195,7 +206,7 @@ def test_any_number_of_pictures(fitted, images, exported):
 # --- Labels and metadata --------------------------------------------------------------------------
 
 
-class Colour(enum.StrEnum):
+class Colour(str, enum.Enum):  # noqa: UP042  of which `str` gives "Colour.RED"
     RED, GREEN, BLUE = "red", "green", "blue"
 
 
@@ -321,13 +332,30 @@ def test_what_is_not_fitted(tmp_path):
     refused(FashionCNNClassifier(), tmp_path, NotFittedError, "not fitted")
 
 
-def test_without_the_package_onnx(fitted, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
+def forget(monkeypatch):
+    """Let the next export import onnx anew."""
     for module in ("onnx_graph", "onnx_model"):
         monkeypatch.delitem(sys.modules, f"fashioncnn._files.{module}")
         monkeypatch.delattr(f"fashioncnn._files.{module}")
+
+
+@pytest.mark.parametrize("found", [None, types.ModuleType("onnx")], ids=["nothing", "a folder"])
+def test_without_the_package_onnx(fitted, tmp_path, monkeypatch, found):
+    """A folder named onnx, of which examples have one, is a module without a file."""
+    monkeypatch.setitem(sys.modules, "onnx", found)
+    forget(monkeypatch)
     message = r"package onnx.* not installed.* pip install 'fashioncnn\[onnx\]'"
     refused(fitted, tmp_path, ImportError, message)
+
+
+def test_a_package_onnx_that_is_broken(fitted, tmp_path, monkeypatch):
+    broken = types.ModuleType("onnx")
+    broken.__file__ = "onnx/__init__.py"
+    broken.__spec__ = ModuleSpec("onnx", None, origin=broken.__file__)
+    broken.__spec__.has_location = True
+    monkeypatch.setitem(sys.modules, "onnx", broken)
+    forget(monkeypatch)
+    refused(fitted, tmp_path, ImportError, "cannot import name .* from 'onnx'")
 
 
 def test_an_import_that_fails_for_another_reason_is_not_explained(fitted, tmp_path, monkeypatch):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The examples of ONNX, as they are: gunicorn, a script that answers once, and a page."""
 
+import copy
 import os
 import runpy
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,16 +99,41 @@ def test_pixels_that_are_no_bytes(classifier, fitted, value):
         classifier(fitted).answer(np.full((1, 6, 6), value))
 
 
+def test_no_pictures(classifier, fitted):
+    assert classifier(fitted).answer(np.empty((0, 6, 6))) == []
+
+
+def test_an_answer_that_is_not_finite(classifier, images, small):
+    """JSON has no NaN, so that a server would send what others can't read."""
+    X, y = (images[0] / 1e6).astype(np.float32), images[1]
+    network = classifier(small(epochs=1).fit(X, y))
+    with pytest.raises(ValueError, match="output is not finite"):
+        network.answer(np.full((1, 6, 6), 3e38))
+
+
+def test_a_long_text_takes_no_memory(classifier, fitted):
+    """An array of texts would take that of the longest for each: here 16 GB."""
+    network = classifier(fitted)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="no numbers"):
+            network.answer([[["x" * 10**6, *["y"] * 4000]]])
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+
+
 REFUSED = [
     (b"abc", "got 3 bytes, expected 784: one picture of shape (28, 28, 1) as uint8"),
     ([[[1, 2], [3, 4]]], "got an array of shape (1, 2, 2), expected a list of pictures of shape"),
-    ([[[1, 2], [3]]], "got lists of different lengths, expected a list"),
-    ([[["a"]]], "got values that are no numbers, expected a list"),
-    ([[[True]]], "got values that are no numbers, expected a list"),
-    ({"no": "list"}, "got values that are no numbers, expected a list"),
+    ([[[1, 2], [3]]], "got lists of different lengths or values that are no numbers, expected a"),
+    ([[["a"]]], "values that are no numbers, expected a list"),
+    ([[[10**400]]], "values that are no numbers, expected a list"),
+    ([[[None]]], "got an array of shape (1, 1, 1), expected a list"),
+    ({"no": "list"}, "values that are no numbers, expected a list"),
     ([], "got an array of shape (0,), expected a list"),
     (3, "got an array of shape (), expected a list"),
-    ([[[256] * 28] * 28], "got a pixel of 256, expected a list"),
+    ([[[256] * 28] * 28], "got a pixel of 256.0, expected a list"),
 ]
 
 # Answers in the master, before it forks; the answer to b"?" tells about the worker.
@@ -181,8 +208,12 @@ def page(tmp_path, trained):
     X, y = load_fashion_mnist_sample("test", as_names=True)
     for name in ("index.html", "package.json"):
         shutil.copy(EXAMPLES / "web" / name, tmp_path)
-    runpy.run_path(str(EXAMPLES / "make_model.py"))["write"](trained, X[:24], y[:24], tmp_path)
+    write(trained, X[:24], y[:24], tmp_path)
     return tmp_path
+
+
+def write(clf, X, y, folder):
+    runpy.run_path(str(EXAMPLES / "make_model.py"))["write"](clf, X, y, folder)
 
 
 @pytest.fixture
@@ -214,6 +245,15 @@ def test_a_page_that_answers(with_runtime, trained):
     highest = 100 * trained.predict_proba(X[:24]).max(axis=1)
     np.testing.assert_allclose(percent, highest, rtol=0, atol=0.05 + 1e-3)  # of one digit
     right = (expected == y[:24]).sum()
+    assert shown["status"].startswith(f"{right} of 24 are right. One took "), shown
+
+    numbered = copy.copy(trained)
+    numbered.classes_ = np.arange(10)
+    numbers = np.searchsorted(trained.classes_, y[:24])
+    write(numbered, X[:24], numbers, with_runtime)
+    shown = show(with_runtime)
+    assert shown["label"] == numbered.predict(X[:24]).astype(str).tolist()
+    assert shown["name"] == numbers.astype(str).tolist()
     assert shown["status"].startswith(f"{right} of 24 are right. One took "), shown
 
 

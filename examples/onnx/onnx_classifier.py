@@ -44,23 +44,26 @@ class OnnxClassifier:
         labels = labels.tolist()
         if self.gives_index:  # classes that ONNX has no type for, such as dates
             labels = [self.class_names[label] for label in labels]
-        highest = probabilities.max(axis=1).tolist()
+        highest = probabilities.max(axis=1)
+        if not np.isfinite(highest).all():
+            raise ValueError("got pixels for which the network's output is not finite")
         return [
             {"label": label, "probability": probability}
-            for label, probability in zip(labels, highest, strict=True)
+            for label, probability in zip(labels, highest.tolist(), strict=True)
         ]
 
     def as_batch(self, pictures: Any) -> Any:
         """Turn pictures into the array that the network takes, or refuse them."""
-        try:
-            array = np.asarray(pictures)
-        except ValueError:
-            raise ValueError(f"got lists of different lengths, expected {self.expected}") from None
-        if array.dtype.kind not in "iuf":
-            raise ValueError(f"got values that are no numbers, expected {self.expected}")
+        try:  # as floats, because an array of texts has room for the longest at each place
+            array = np.asarray(pictures, np.float64)
+        except (OverflowError, TypeError, ValueError):
+            raise ValueError(
+                "got lists of different lengths or values that are no numbers, "
+                f"expected {self.expected}"
+            ) from None
         if array.shape[1:] == self.image_shape[:2] and self.image_shape[2] == 1:
             array = array[..., np.newaxis]
-        if array.shape[1:] != self.image_shape or not len(array):
+        if array.shape[1:] != self.image_shape:
             raise ValueError(f"got an array of shape {array.shape}, expected {self.expected}")
         wrong = array[~self.fits(array)]
         if wrong.size:

@@ -34,6 +34,9 @@ def shortened(items: list[Any], most: int = 20) -> str:
 def needed_for(purpose: str, package: str, extra: str) -> Iterator[None]:
     """Say how to install an optional package where importing it fails.
 
+    A folder of the package's name, beside a script or a notebook, counts as an empty package where
+    the package itself is not installed.
+
     Raises
     ------
     ImportError
@@ -41,8 +44,8 @@ def needed_for(purpose: str, package: str, extra: str) -> Iterator[None]:
     """
     try:
         yield
-    except ModuleNotFoundError as error:
-        if error.name != package:
+    except ImportError as error:
+        if error.name != package or error.path is not None:  # it is installed, and broken
             raise
         raise ImportError(
             f"{purpose} needs the package {package}, which is not installed. Install it by "

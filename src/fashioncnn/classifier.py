@@ -925,9 +925,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         The file takes raw pixels, as the input "image" of shape (batch, h, w, c): uint8 where the
         classifier was trained on uint8, else float32. It gives "label", of shape (batch,), and
         "probabilities", float32 of shape (batch, n_classes). Labels are texts or int64; those that
-        are no texts, integers or bools are indices of the class names. Scaling is inside, and with
-        `test_time_flip` the mirror image. The metadata have the class names, the image shape, the
-        range of pixels in training and the version of this library.
+        are no texts, integers or bools, such as dates and floats, are indices of the class names.
+        Scaling is inside, and with `test_time_flip` the mirror image. The metadata have the class
+        names, the image shape, the range of pixels in training and the version of this library.
 
         Parameters
         ----------

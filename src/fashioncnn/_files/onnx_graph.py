@@ -29,11 +29,11 @@ class Graph:
 
     def constant(self, name: str, array: np.ndarray) -> str:
         """Add an array, and return its name."""
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def number(self, value: float) -> str:
-        """Add a number that operators take as an input, once, and return its name."""
+        """Add a scalar that operators take as an input, once, and return its name."""
         return self.constant(f"{value:g}", np.array(value, np.float32))
 
     def add(self, operator: str, *inputs: str, output: str, **attributes: Any) -> str:
