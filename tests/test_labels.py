@@ -4,6 +4,7 @@
 from collections import deque
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -192,3 +193,16 @@ def test_codes_of_known_classes():
 def test_bad_labels_of_validation_data_are_named(y, error, message):
     with pytest.raises(error, match=message):
         encode_known_labels(y, np.array([0.0, 1.0]), "y_val")
+
+
+class Garment(str, Enum):  # noqa: UP042 - its `str` is another text, unlike that of StrEnum
+    """Labels that are texts, with names of their own."""
+
+    BOOT, BAG = "Ankle boot", "bag"
+
+
+@pytest.mark.parametrize("container", [list, tuple, lambda y: np.array(y, object), pd.Series])
+def test_members_of_an_enumeration_are_the_texts_that_they_equal(container):
+    classes, codes = encode_labels(check_labels(container([Garment.BOOT, Garment.BAG])))
+    assert classes.tolist() == ["Ankle boot", "bag"]
+    assert codes.tolist() == [0, 1]

@@ -23,6 +23,7 @@ from networks import (
     make,
     untrained,
 )
+from onnx.reference import ReferenceEvaluator
 from sklearn.exceptions import NotFittedError
 
 import fashioncnn
@@ -72,9 +73,17 @@ NETWORKS = {**CONFIGURATIONS, **EDGES}
 
 @pytest.mark.parametrize("test_time_flip", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_configuration(exported, name, test_time_flip):
+def test_every_configuration(exported, tmp_path, name, test_time_flip):
     clf = untrained(make(**NETWORKS[name]), test_time_flip=test_time_flip)
-    assert_agrees(clf, exported(clf))
+    session = exported(clf)
+    assert_agrees(clf, session)
+    if clf._network.architecture.n_multiplications < 10**6:  # the reference is slow
+        X = np.random.default_rng(2).normal(size=(3, *clf.image_shape_)).astype(np.float32)
+        label, probabilities = answers(session, X)
+        reference = ReferenceEvaluator(onnx.load(tmp_path / "model.onnx"))
+        by_reference = reference.run(None, {"image": X})
+        np.testing.assert_array_equal(by_reference[0], label)
+        np.testing.assert_allclose(by_reference[1], probabilities, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -247,8 +248,10 @@ def test_a_page_that_answers(with_runtime, trained):
     right = (expected == y[:24]).sum()
     assert shown["status"].startswith(f"{right} of 24 are right. One took "), shown
 
-    numbered = copy.copy(trained)
+    numbered = copy.copy(trained)  # which takes float32, too
     numbered.classes_ = np.arange(10)
+    pixel_range = trained._network.pixel_range._replace(integer_dtype=None)
+    numbered._network = replace(trained._network, pixel_range=pixel_range)
     numbers = np.searchsorted(trained.classes_, y[:24])
     write(numbered, X[:24], numbers, with_runtime)
     shown = show(with_runtime)

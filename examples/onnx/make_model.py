@@ -35,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
 
     X, y = load_fashion_mnist_sample("train", as_names=True)
     X_test, y_test = load_fashion_mnist_sample("test", as_names=True)

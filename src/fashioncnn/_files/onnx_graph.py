@@ -86,8 +86,8 @@ def add_layers(graph: Graph, architecture: Architecture, weights: Weights, maps:
     maps : str
         The name of the feature maps, which have the shape (n, c, h, w).
     """
-    shapes: dict[str, Shape] = {IMAGE: architecture.image_shape}
-    outputs: dict[str, str] = {IMAGE: maps}
+    shapes = {layer.name: layer.output_shape for layer in architecture.layers}
+    outputs = {IMAGE: maps}
     flattened: dict[str, Shape] = {}  # by the name of the output: what is flattened
     for layer in architecture.layers:
         inputs = [outputs[name] for name in layer.inputs]
@@ -95,11 +95,10 @@ def add_layers(graph: Graph, architecture: Architecture, weights: Weights, maps:
             name: _channels_first(weights[f"{layer.name}/{name}"], flattened.get(inputs[0]))
             for name in layer.weights
         }
-        output = _OPERATIONS[layer.kind](graph, layer, own, *inputs)
-        outputs[layer.name], shapes[layer.name] = output, layer.output_shape
+        outputs[layer.name] = _OPERATIONS[layer.kind](graph, layer, own, *inputs)
         if layer.kind == "Flatten":
-            flattened[output] = shapes[layer.inputs[0]]
-    return output
+            flattened[outputs[layer.name]] = shapes[layer.inputs[0]]
+    return outputs[layer.name]
 
 
 def _channels_first(weight: np.ndarray, flattened: Shape | None) -> np.ndarray:

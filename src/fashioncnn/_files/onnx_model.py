@@ -61,7 +61,7 @@ def write_onnx(network: FittedNetwork, classes: np.ndarray, version: str) -> byt
         producer_version=version,
     )
     helper.set_model_props(model, _metadata(network, names, values, version))
-    content: bytes = model.SerializeToString(deterministic=True)
+    content: bytes = model.SerializeToString()
     return content
 
 

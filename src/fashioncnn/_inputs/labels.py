@@ -76,7 +76,7 @@ def _as_array(y: Any, name: str) -> np.ndarray:
     labels = np.asarray(to_array(y, name, "an array of labels"))
     if isinstance(y, list) and labels.dtype.kind in "SU":
         objects = np.array(y, dtype=object)
-        if not all(issubclass(kind, str) for kind in kinds_of(objects)):
+        if kinds_of(objects) - {str, np.str_}:  # members of an enumeration, too, which are texts
             labels = objects
     elif labels.dtype.kind == "T":  # texts of variable width, which scikit-learn does not take
         labels = labels.astype(object)
