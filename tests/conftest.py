@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from saving_scripts import command_with_own_disk
 
-from fashioncnn import FashionCNNClassifier
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -66,6 +66,19 @@ def fitted(images):
     return FashionCNNClassifier(
         (4,), (8,), epochs=8, batch_size=16, learning_rate=0.01, random_state=0
     ).fit(*images)
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """Give the default network, trained a little on the packaged sample. Do not refit it."""
+    X, y = load_fashion_mnist_sample("train", as_names=True)
+    return FashionCNNClassifier(epochs=1, random_state=0).fit(X[:512], y[:512])
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """Give 100 pictures that it was not trained on."""
+    return load_fashion_mnist_sample("test")[0][:100]
 
 
 @pytest.fixture

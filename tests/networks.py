@@ -14,6 +14,7 @@ from fashioncnn._network.fitted import Compilation, FittedNetwork, fitted_attrib
 from fashioncnn._network.pixel_range import PixelRange
 from fashioncnn._network.scaling import Scaling
 from fashioncnn._tensorflow.keras_model import build_network, set_weights
+from fashioncnn.recipes import RECIPES
 
 N_CLASSES = 3
 
@@ -146,6 +147,16 @@ EDGES = {
     },
 }
 
+
+# What each recipe makes for Fashion-MNIST.
+RECIPE_NETWORKS = {
+    name: {
+        **FashionCNNClassifier.from_recipe(name).get_params(),
+        "image_shape": (28, 28, 1),
+        "n_classes": 10,
+    }
+    for name in RECIPES
+}
 
 # Of activations, of which some overflow where a form is not the right one.
 TINY = [1e-45, 1e-38, 1e-20, 1e-7, 1e-4]

@@ -16,11 +16,8 @@ import keras
 import numpy as np
 import onnxruntime
 import pytest
-from networks import ACTIVATIONS, CONFIGURATIONS, EDGES, make, untrained
+from networks import ACTIVATIONS, CONFIGURATIONS, EDGES, RECIPE_NETWORKS, make, untrained
 from pages import blocks, page, printed
-
-from fashioncnn import FashionCNNClassifier
-from fashioncnn.recipes import RECIPES
 
 WRITING, READING = page("docs/export.md").split("\n## Reading without this library\n")
 (WRITE,) = [code for code in blocks("python", WRITING) if "model_.export" in code]
@@ -37,14 +34,10 @@ READ = {
 TENSORFLOW = tuple(int(part) for part in version("tensorflow").split(".")[:2])
 KERAS_FILES = ["model.keras", "saved_model", "model.tflite"]
 
-RECIPE_PARAMS = {name: FashionCNNClassifier.from_recipe(name).get_params() for name in RECIPES}
 NETWORKS = {
     **CONFIGURATIONS,
     **EDGES,
-    **{
-        name: {**params, "image_shape": (28, 28, 1), "n_classes": 10}
-        for name, params in RECIPE_PARAMS.items()
-    },
+    **RECIPE_NETWORKS,
     "deep, unscaled": {"conv_stacks": (4, 4, 4, 4), "global_pooling": "max", "scaling": None},
     "mirrored": {"test_time_flip": True},
     "mirrored, normalized": {"batch_normalization": True, "test_time_flip": True},

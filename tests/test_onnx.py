@@ -17,6 +17,7 @@ from networks import (
     BRANCHES,
     CONFIGURATIONS,
     EDGES,
+    RECIPE_NETWORKS,
     VALUES,
     add_branches,
     branched,
@@ -30,7 +31,6 @@ import fashioncnn
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._files import onnx_graph, onnx_model
 from fashioncnn._inputs.architecture import build_architecture
-from fashioncnn.recipes import RECIPES
 
 
 @pytest.fixture
@@ -96,11 +96,11 @@ def test_normalisation_by_positive_factors(exported, activation):
     assert_agrees(clf, exported(clf))
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", RECIPE_NETWORKS)
 def test_every_recipe(exported, name):
-    params = FashionCNNClassifier.from_recipe(name).get_params()
-    architecture = build_architecture(params, (28, 28, 1), 10)
-    clf = untrained(architecture, test_time_flip=params["test_time_flip"])
+    params = RECIPE_NETWORKS[name]
+    options = {key: params[key] for key in ("scaling", "test_time_flip")}
+    clf = untrained(make(**params), **options)
     assert_agrees(clf, exported(clf))
 
 

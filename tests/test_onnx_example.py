@@ -18,10 +18,9 @@ import pytest
 from browsers import BROWSER, show
 from servers import SECONDS, assert_answers, assert_refused, server
 
-from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+from fashioncnn import load_fashion_mnist_sample
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "onnx"
-MANY = 100
 
 # Runs first in processes that answer: importing any of these fails there.
 ALONE = """
@@ -35,19 +34,6 @@ for name in ("fashioncnn", "keras", "onnx", "scipy", "sklearn", "tensorflow"):
         continue
     raise AssertionError(name)
 """
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """Give the default network, trained a little. Do not refit it."""
-    X, y = load_fashion_mnist_sample("train", as_names=True)
-    return FashionCNNClassifier(epochs=1, random_state=0).fit(X[:512], y[:512])
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """Give pictures that it was not trained on."""
-    return load_fashion_mnist_sample("test")[0][:MANY]
 
 
 @pytest.fixture

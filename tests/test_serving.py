@@ -14,25 +14,10 @@ import pytest
 from PIL import Image
 from servers import assert_answers, assert_refused, server
 
-from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
-
 EXAMPLES = Path(__file__).parent.parent / "examples" / "serve"
 MANY = 100
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """Give the default network, trained a little. Do not refit it."""
-    X, y = load_fashion_mnist_sample("train", as_names=True)
-    return FashionCNNClassifier(epochs=1, random_state=0).fit(X[:512], y[:512])
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """Give pictures that it was not trained on."""
-    return load_fashion_mnist_sample("test")[0][:MANY]
 
 
 @pytest.fixture

@@ -115,15 +115,19 @@ def _convolve(graph: Graph, layer: Layer, weights: Weights, maps: str) -> str:
     before = (height - 1) // 2, (width - 1) // 2  # as Keras pads: what is odd comes behind
     behind = height - 1 - before[0], width - 1 - before[1]
     pads = (*before, *behind) if layer.config["padding"] == "same" else (0, 0, 0, 0)
-    inputs = [graph.constant(f"{layer.name}/{name}", array) for name, array in weights.items()]
-    output = graph.add("Conv", maps, *inputs, output=layer.name, pads=pads)
+    constants = _add_weights(graph, layer, weights)
+    output = graph.add("Conv", maps, *constants, output=layer.name, pads=pads)
     return _finish(graph, layer, output)
 
 
 def _multiply(graph: Graph, layer: Layer, weights: Weights, rows: str) -> str:
-    inputs = [graph.constant(f"{layer.name}/{name}", array) for name, array in weights.items()]
-    output = graph.add("Gemm", rows, *inputs, output=layer.name)
+    constants = _add_weights(graph, layer, weights)
+    output = graph.add("Gemm", rows, *constants, output=layer.name)
     return _finish(graph, layer, output)
+
+
+def _add_weights(graph: Graph, layer: Layer, weights: Weights) -> list[str]:
+    return [graph.constant(f"{layer.name}/{name}", array) for name, array in weights.items()]
 
 
 def _normalize(graph: Graph, layer: Layer, weights: Weights, maps: str) -> str:
@@ -138,8 +142,6 @@ def _add_per_channel(graph: Graph, operator: str, maps: str, name: str, values: 
 
 def _finish(graph: Graph, layer: Layer, values: str) -> str:
     activation = layer.config["activation"]
-    if activation == "linear":
-        return values
     return ACTIVATIONS[activation](graph, values, f"{layer.name}_{activation}")
 
 
@@ -217,6 +219,7 @@ ACTIVATIONS: Mapping[str, Callable[[Graph, str, str], str]] = {
     "hard_sigmoid": _operator("HardSigmoid", alpha=1 / 6),
     "hard_silu": _operator("HardSwish"),
     "leaky_relu": _operator("LeakyRelu", alpha=0.2),
+    "linear": lambda graph, values, name: values,
     "mish": _mish,
     "relu": _operator("Relu"),
     "relu6": _relu6,
