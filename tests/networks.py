@@ -17,12 +17,11 @@ from fashioncnn._tensorflow.keras_model import build_network, set_weights
 from fashioncnn.recipes import RECIPES
 
 N_CLASSES = 3
+SMALL = {"conv_stacks": ((4, 5), 6), "dense_units": (8,), "conv_dropout": 0, "dense_dropout": 0}
 
 
 def make(image_shape=(7, 6, 2), n_classes=N_CLASSES, **params):
-    settings = {"conv_stacks": ((4, 5), 6), "dense_units": (8,)}
-    settings |= {"conv_dropout": 0, "dense_dropout": 0}
-    clf = FashionCNNClassifier(**(settings | params))
+    clf = FashionCNNClassifier(**(SMALL | params))
     return build_architecture(clf.get_params(), image_shape, n_classes)
 
 

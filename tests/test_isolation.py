@@ -3,7 +3,6 @@
 
 import importlib.util
 import os
-import random
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from global_state import global_state
 from tensorflow.python.eager import context
 
 from fashioncnn import FashionCNNClassifier
@@ -22,24 +22,6 @@ from fashioncnn._network import checkpoint
 from fashioncnn._tensorflow import backend, program
 
 DOCS = Path(__file__).parent.parent / "docs" / "start.md"
-
-
-def global_state(folder):
-    return {
-        "random": random.getstate(),
-        "numpy": repr(np.random.get_state(legacy=False)["state"]),
-        "tensorflow": (context.global_seed(), tf.config.functions_run_eagerly()),
-        "keras": (
-            keras.config.floatx(),
-            keras.config.image_data_format(),
-            keras.config.dtype_policy().name,
-            keras.config.epsilon(),
-            keras.config.is_interactive_logging_enabled(),
-        ),
-        "environment": dict(os.environ),
-        "folder": sorted(os.listdir(folder)),
-        "error state": np.geterr(),
-    }
 
 
 def flip_name():

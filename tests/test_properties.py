@@ -10,17 +10,15 @@ import traceback
 import warnings
 from typing import get_args
 
-import cloudpickle
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-import skops.io
 import tensorflow as tf
+from copies import COPIES
 from hypothesis import example, given
 from hypothesis import strategies as st
-from joblib.externals.loky.backend.reduction import dumps as loky_dumps
+from label_kinds import LABELS
 from ml_dtypes import bfloat16
 from networks import assert_rows_agree, weights_of
 from networks import make as make_architecture
@@ -166,19 +164,6 @@ def folder(tmp_path_factory):
 
 # --- Labels, weights, parameters ------------------------------------------------------------------
 
-# Three sorted labels of each kind, of which the first two serve two classes.
-LABELS = {
-    "int": np.array([-1, 0, 7]),
-    "uint64": np.array([3, 2**63 + 1, 2**64 - 1], np.uint64),
-    "int8": np.array([-128, 0, 127], np.int8),
-    "big-endian": np.array([1, 2, 300], ">i2"),
-    "float": np.array([-1.0, 0.0, 1e9]),
-    "float32": np.array([0, 1, 2], np.float32),
-    "bool": np.array([False, True]),
-    "str": np.array(["", "Ähre", "😀"]),
-    "object": np.array(["a", "aa", "b"], dtype=object),
-    "numbers": np.array([0, 1, 2], dtype=object),
-}
 BAD_LABELS = {
     "huge": np.array([-1, 0, 1e300]),
     "continuous": np.array([0.5, 1.5, 2.5]),
@@ -803,38 +788,6 @@ def assert_fails_and_changes_nothing(classifiers, params, method, args, kwargs):
 
 
 # --- Copies ---------------------------------------------------------------------------------------
-
-
-def _by_joblib(clf, folder, **kwargs):
-    mmap_mode = kwargs.pop("mmap_mode", None)
-    path = folder / "classifier"
-    path.unlink(missing_ok=True)  # an older map keeps its file
-    return joblib.load(joblib.dump(clf, path, **kwargs)[0], mmap_mode=mmap_mode)
-
-
-def _by_model_file(clf, folder):
-    clf.save(folder / "model")
-    return FashionCNNClassifier.load(folder / "model")
-
-
-COPIES = {
-    **{
-        f"pickle {protocol}": lambda clf, _, protocol=protocol: pickle.loads(
-            pickle.dumps(clf, protocol)
-        )
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
-    },
-    "joblib": _by_joblib,
-    "joblib, read-only map": lambda clf, folder: _by_joblib(clf, folder, mmap_mode="r"),
-    "joblib, private map": lambda clf, folder: _by_joblib(clf, folder, mmap_mode="c"),
-    "joblib, compressed": lambda clf, folder: _by_joblib(clf, folder, compress=3),
-    "loky": lambda clf, _: pickle.loads(bytes(loky_dumps(clf))),  # as to a worker of joblib
-    "cloudpickle": lambda clf, _: cloudpickle.loads(cloudpickle.dumps(clf)),
-    "model file": _by_model_file,
-    "skops": lambda clf, _: skops.io.loads(skops.io.dumps(clf), trusted=[FashionCNNClassifier]),
-    "copy": lambda clf, _: copy.copy(clf),
-    "deepcopy": lambda clf, _: copy.deepcopy(clf),
-}
 
 
 def assert_same(one, other, X):
