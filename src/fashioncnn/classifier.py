@@ -4,21 +4,21 @@
 import copy
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from fashioncnn import __version__
 from fashioncnn._files.atomic_file import write_atomically
 from fashioncnn._files.model_file import write_model
 from fashioncnn._files.open_file import open_model_file
-from fashioncnn._inputs.architecture import build_architecture, warn_of_many_parameters
+from fashioncnn._fitting import Fit
 from fashioncnn._inputs.fit_data import (
     PreviousFit,
     TrainingData,
@@ -26,12 +26,8 @@ from fashioncnn._inputs.fit_data import (
     check_fit_input,
     check_partial_fit_input,
     check_score_input,
-    split_data,
-    train_on_all,
-    warn_of_cut_schedule,
 )
 from fashioncnn._inputs.images import check_images
-from fashioncnn._inputs.nested import parse_augment, parse_callbacks
 from fashioncnn._inputs.parameters import (
     PARAMETER_CONSTRAINTS,
     Augment,
@@ -46,20 +42,14 @@ from fashioncnn._inputs.parameters import (
 )
 from fashioncnn._messages import needed_for
 from fashioncnn._network import numpy_forward
-from fashioncnn._network.architecture import (
-    Activation,
-    Architecture,
-    GlobalPooling,
-    Padding,
-)
-from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
-from fashioncnn._network.data import ImageShape, TrainingSplit
-from fashioncnn._network.fitted import Compilation, FittedNetwork, Loss, Network, fitted_attributes
+from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
+from fashioncnn._network.data import ImageShape
+from fashioncnn._network.fitted import FittedNetwork, Loss
 from fashioncnn._network.optimizers import OptimizerName
 from fashioncnn._network.pickled_state import read_state, without_callbacks, write_state
 from fashioncnn._network.pixel_range import warn_of_other_range
 from fashioncnn._network.probabilities import decision, log_softmax, softmax
-from fashioncnn._network.scaling import ScalingKind, fit_scaling
+from fashioncnn._network.scaling import ScalingKind
 from fashioncnn._network.schedules import Schedule
 from fashioncnn._scikit_learn import (
     Uncloned,
@@ -70,11 +60,6 @@ from fashioncnn._scikit_learn import (
 )
 from fashioncnn._tensorflow.start import has_lost_tensorflow, start_tensorflow
 from fashioncnn.recipes import RECIPES, RecipeName
-
-if TYPE_CHECKING:
-    from fashioncnn._training.loop import Training
-
-_EARLY_STOPPING_FRACTION = 0.1  # held out where the user names no share
 
 
 def _refuse_subclass(kind: type, remedy: str) -> None:
@@ -210,6 +195,14 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         `epochs`, or more where the images are few. Schedule and `weight_averaging` span all
         passes; `n_iter_`, `history_` and early stopping count them. So settings for many images
         train on few, too. `partial_fit` is one pass always.
+    checkpoint : str, PathLike or None, default=None
+        A file from which `fit` goes on where it was cut off, to the same bits. `fit` writes to it
+        after epochs, every few seconds at most and in 1 % of its time; after the end, the same
+        `fit` returns the result at once. The same means: data, parameters (but `callbacks` and
+        `verbose`), `precision_` and versions; what differs is named in an error. It needs an int as
+        `random_state`, and goes on to the same bits with callbacks that remember nothing. One file
+        is for one fit: a search or cross-validation, where each fit would need its own, wants None.
+        `partial_fit` ignores it, and `save` writes None.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Keras callbacks, for each `fit` and `partial_fit`. They see a compiled Keras model that
         belongs to that call, of raw pixels and of probabilities like `model_`. What they do to its
@@ -349,6 +342,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         test_time_flip: bool = False,
         weight_averaging: Float = 0.0,
         min_steps: Int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
         callbacks: Any = None,  # a Keras callback or a list of them; Keras has no types
         warm_start: bool = False,
         random_state: Int | np.random.RandomState | None = None,
@@ -384,6 +378,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         self.test_time_flip = test_time_flip
         self.weight_averaging = weight_averaging
         self.min_steps = min_steps
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.random_state = random_state
@@ -486,6 +481,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If training diverges, or a callback sets a learning rate that a schedule decides.
             Nothing is changed then, either.
+        fashioncnn.exceptions.CheckpointFileError
+            If the file of `checkpoint` is of another fit, or no checkpoint. It is a ValueError.
+        OSError
+            If the file of `checkpoint` can't be written at the beginning. Later that is a warning.
         KeyboardInterrupt
             If the user interrupts. The classifier is fitted as by the epochs that were complete,
             and `history_` and `n_iter_` tell of them; before the first it is unchanged.
@@ -600,67 +599,18 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
         They are set if training ends, or if the user interrupts it after an epoch.
         """
-        architecture, checkpoint = self._initial_network(data, previous)
-        split = train_on_all(data) if is_partial else self._split(data, checkpoint.seeds.split)
-        if previous is None:
-            scaling = fit_scaling(
-                self.scaling, data.images.pixels, split.rows, data.source_dtype, is_piece=is_partial
-            )
-        else:
-            scaling = previous.scaling
-
-        start_tensorflow()
-        from fashioncnn._tensorflow.backend import call_in_eager_mode
-        from fashioncnn._training.callback_copies import copy_callbacks
-        from fashioncnn._training.loop import Training
-        from fashioncnn._training.settings import TrainingTask, read_settings
-
-        callbacks = copy_callbacks(parse_callbacks(self.callbacks))
-        settings = read_settings(vars(self), parse_augment(self.augment))
-        if is_partial:
-            settings = settings.of_partial_fit()
-        compilation = Compilation(
-            settings.optimizer, settings.learning_rate, settings.weight_decay, self.loss
-        )
-        network = Network(
-            architecture, scaling, compilation, test_time_flip=bool(self.test_time_flip)
-        )
-        training = Training(TrainingTask(network, checkpoint, split, settings), callbacks)
+        fit = Fit(self, data, previous, is_partial=is_partial)
         try:
-            call_in_eager_mode(training.run)
-            self._assign(checked, data, training)
+            fit.run()
+            self._assign(checked, fit)
         except KeyboardInterrupt:
-            if training.result is not None:
-                self._assign(checked, data, training)
+            if fit.result is not None:
+                self._assign(checked, fit)
             raise
         return self
 
-    def _initial_network(
-        self, data: TrainingData, previous: FittedNetwork | None
-    ) -> tuple[Architecture, Checkpoint]:
-        """Return the architecture, and its initial weights or where training has left it."""
-        image_shape = data.images.pixels.shape[1:]
-        architecture = build_architecture(vars(self), image_shape, len(data.classes))
-        if previous is not None:
-            previous.refuse_changes(architecture, self.scaling)
-            return architecture, previous.checkpoint
-        warn_of_many_parameters(architecture)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return architecture, new_checkpoint(architecture, seed)
-
-    def _split(self, data: TrainingData, seed: int) -> TrainingSplit:
-        """Hold out a part, and warn if early stopping may cut off the schedule over the rest."""
-        fraction = self.validation_fraction
-        if fraction is None and self.early_stopping:
-            fraction = _EARLY_STOPPING_FRACTION
-        split = split_data(data, fraction, seed)
-        warn_of_cut_schedule(self, len(split.rows))
-        return split
-
-    def _assign(self, checked: Self, data: TrainingData, training: "Training") -> None:
+    def _assign(self, checked: Self, fit: Fit) -> None:
         """Set the fitted attributes, all at once."""
-        network, checkpoint = training.task.network, training.result
-        assert checkpoint is not None
         attributes = {
             name: value
             for name, value in vars(self).items()
@@ -669,10 +619,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         if hasattr(checked, "feature_names_in_"):
             attributes["feature_names_in_"] = checked.feature_names_in_
         if self.callbacks is not None:
-            attributes["callbacks_"] = training.callbacks
-        fitted = FittedNetwork(**vars(network), pixel_range=data.pixel_range, checkpoint=checkpoint)
-        precision = training.task.settings.precision
-        attributes |= fitted_attributes(fitted, data.classes, precision)
+            attributes["callbacks_"] = fit.callbacks
+        attributes |= fit.attributes()
         self.__dict__ = attributes  # in one step, which nothing can interrupt
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
