@@ -75,9 +75,10 @@ class Fit(NamedTuple):
             arguments["y_val"] = self.task.targets(9, self.seed + 1)
         return arguments
 
-    def run(self, clf: FashionCNNClassifier) -> None:
+    def run(self, clf: FashionCNNClassifier, callbacks: Callback | None = None) -> None:
         """Train, with the parameters as they were afterwards."""
-        callbacks = None if self.n_epochs is None else InterruptAfter(self.n_epochs)
+        if self.n_epochs is not None:
+            callbacks = EndAfter(self.n_epochs, Interrupted)
         clf.set_params(warm_start=self.warm_start, callbacks=callbacks)
         try:
             getattr(clf, self.method)(**self.arguments())
@@ -91,16 +92,20 @@ class Interrupted(KeyboardInterrupt):
     """An interrupt of ours, and none of the user who ends the soak."""
 
 
-class InterruptAfter(Callback):
-    """Interrupt when so many epochs are complete, and there is another."""
+class Failed(Exception):
+    """A fault of ours."""
 
-    def __init__(self, n_epochs: int) -> None:
+
+class EndAfter(Callback):
+    """Raise an exception when so many epochs are complete, and there is another."""
+
+    def __init__(self, n_epochs: int, error: type[BaseException]) -> None:
         super().__init__()
-        self.n_epochs = n_epochs
+        self.n_epochs, self.error = n_epochs, error
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == self.n_epochs:
-            raise Interrupted
+            raise self.error
 
 
 @st.composite
@@ -144,9 +149,11 @@ def settings(draw, task: Task) -> dict[str, Any]:
 
 
 @st.composite
-def fits(draw, task: Task, params: dict[str, Any], *, may_go_on: bool = False) -> Fit:
+def fits(
+    draw, task: Task, params: dict[str, Any], *, may_go_on: bool = False, in_pieces: bool = True
+) -> Fit:
     """Draw a fit that a classifier with these parameters can do."""
-    in_pieces = not params.get("early_stopping") and params.get("class_weight") is None
+    in_pieces &= not params.get("early_stopping") and params.get("class_weight") is None
     method = draw(st.sampled_from(["fit", "fit", "partial_fit"])) if in_pieces else "fit"
     return Fit(
         task,

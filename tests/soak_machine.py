@@ -13,8 +13,9 @@ import signal
 import tempfile
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,15 +28,16 @@ from hypothesis.stateful import (
     consumes,
     invariant,
     multiple,
+    precondition,
     rule,
 )
-from keras.callbacks import Callback
 from label_kinds import LABELS
 from sklearn.base import clone
-from soak_calls import SEEDS, Fit, Interrupted, fits, settings, tasks
+from soak_calls import SEEDS, EndAfter, Failed, Fit, Interrupted, fits, settings, tasks
 from soak_journal import Journal
 
 from fashioncnn import FashionCNNClassifier
+from fashioncnn._files import checkpoint_file
 
 NUMBERS = st.one_of(st.integers(1, 12), st.integers(1, 600))
 METHODS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -76,13 +78,6 @@ class Member:
         self.metrics = repr(self.clf.history_)  # which may have NaN
 
 
-class Fail(Callback):
-    """A callback that fails after the first epoch."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        raise RuntimeError("planned")
-
-
 def without_numbers(X):
     return np.full(X.shape, np.nan)
 
@@ -94,7 +89,7 @@ FAULTS = {
     "one class": ({"y": lambda y: np.repeat(y[:1], len(y))}, {}),
     "no weight": ({"sample_weight": lambda _: np.zeros(24)}, {}),
     "no epoch": ({}, {"epochs": 0}),
-    "a callback": ({}, {"callbacks": Fail()}),
+    "a callback": ({}, {"callbacks": EndAfter(0, Failed)}),
 }
 
 
@@ -181,6 +176,7 @@ class Soak(RuleBasedStateMachine):
 
     # --- Steps ------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.alive)
     @rule()
     @counted
     def let_all_predict(self):
@@ -230,6 +226,38 @@ class Soak(RuleBasedStateMachine):
         self.journal.counts["interrupts"] += 1
         member.go_on(fit._replace(n_epochs=clf.n_iter_ - n_before))
 
+    @rule(
+        target=members,
+        member=members,
+        data=st.data(),
+        cuts=st.lists(st.one_of(st.integers(0, 4), st.floats(0.001, 0.06)), max_size=3),
+    )
+    @counted
+    def resume(self, member, data, cuts):
+        """Cut a fit off some times, after epochs or at any moment, and let clones go on."""
+        fit = data.draw(fits(member.task, member.params, in_pieces=False))
+        straight = clone(member.clf)
+        self._train(straight, fit)
+        path = self.files / "run.checkpoint"
+        path.unlink(missing_ok=True)
+        clf = clone(member.clf).set_params(checkpoint=path)
+        with mock.patch.object(checkpoint_file, "SECONDS_BETWEEN_WRITES", 0):
+            for cut in cuts:
+                if isinstance(cut, float):
+                    with interrupt_after(cut):
+                        self._train(clone(clf), fit)
+                else:
+                    with suppress(Failed):
+                        self._train(clone(clf), fit, EndAfter(cut, Failed))
+            self._train(clf, fit)
+            again = clone(clf)
+            self._train(again, fit)
+        expected = Member(straight, [fit])
+        for resumed in (clf, again):
+            resumed.set_params(checkpoint=None)
+            self._assert_same(Member(resumed, [fit]), expected)
+        return self._add(clf, [fit])
+
     @rule(member=members, fault=st.sampled_from(list(FAULTS)), seed=SEEDS, goes_on=st.booleans())
     @counted
     def fit_in_vain(self, member, fault, seed, goes_on):
@@ -240,7 +268,7 @@ class Soak(RuleBasedStateMachine):
         clf.set_params(warm_start=goes_on, **params)
         before = dict(vars(clf))
         self.journal.counts["fits"] += 1
-        with pytest.raises((ValueError, RuntimeError)):
+        with pytest.raises((ValueError, Failed)):
             clf.fit(**arguments)
         assert vars(clf).keys() == before.keys()
         assert all(vars(clf)[name] is value for name, value in before.items())
@@ -288,6 +316,7 @@ class Soak(RuleBasedStateMachine):
         member.clf.save(self.files / name)
         self.saved[name] = copy.copy(member)
 
+    @precondition(lambda self: self.saved)
     @rule(target=members, name=st.sampled_from("ab"))
     @counted
     def load(self, name):
@@ -345,7 +374,7 @@ class Soak(RuleBasedStateMachine):
         counts["predictions"] += len(self.alive) + 1
         assert Path.cwd() == self.working
         assert global_state(self.working) == self._global_state
-        known = {"a", "b", "model", "classifier", "one.onnx", "two.onnx"}
+        known = {"a", "b", "model", "classifier", "one.onnx", "two.onnx", "run.checkpoint"}
         assert {path.name for path in self.files.iterdir()} <= known
         assert zombies() == []
 
@@ -362,9 +391,9 @@ class Soak(RuleBasedStateMachine):
 
     # --- Parts of steps ---------------------------------------------------------------------------
 
-    def _train(self, clf, fit):
+    def _train(self, clf, fit, callbacks=None):
         self.journal.counts["fits"] += 1
-        fit.run(clf)
+        fit.run(clf, callbacks)
 
     def _add(self, clf, history, like=None):
         member = Member(clf, history)

@@ -2,9 +2,9 @@
 """Do anything with many classifiers in one process, for some time, and watch what they predict.
 
 ``python tools/soak.py --minutes 60 --seed 1``. Hypothesis runs ``tests/soak_machine.py`` again and
-again: it fits, predicts, saves, loads, copies, forks and interrupts in any order, and after each
-step all classifiers must predict the bits that they predicted when they were fitted. A line a
-minute says what was done; Ctrl-C ends it sooner. At the end it says how memory has grown.
+again: it fits, predicts, saves, loads, copies, forks, interrupts and resumes in any order, and
+after each step all classifiers must predict the bits that they predicted when they were fitted. A
+line a minute says what was done; Ctrl-C ends it sooner. At the end it says how memory has grown.
 What was wrong is printed, in as few steps as hypothesis finds in some minutes, and the exit code is
 1. The steps of a run follow from the seed and the number of the run alone: ``--run 17`` repeats it.
 
@@ -66,7 +66,7 @@ def count_traces(journal: Journal) -> None:
 
 def line(journal: Journal) -> str:
     """Say in a line what was done so far."""
-    names = ("steps", "fits", "predictions", "fork", "interrupts", "traces")
+    names = ("steps", "fits", "predictions", "fork", "resume", "interrupts", "traces")
     counts = ", ".join(f"{journal.counts[name]:,} {name}" for name in names)
     return f"{counts}; {journal.readings[-1].megabytes:.0f} MB"
 
