@@ -4,6 +4,8 @@
 import os
 import resource
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,21 +14,22 @@ import numpy as np
 N_BLOCKS = 10
 
 
-class Reading(NamedTuple):
-    """What the process held after so many fits and predictions."""
+COUNTED = ("fits", "predictions", "traces")  # by which memory may grow
 
-    n_fits: int
-    n_predictions: int
+
+class Reading(NamedTuple):
+    """What the process held after so many of each."""
+
+    counts: tuple[int, ...]
     megabytes: float
     n_threads: int
     n_files: int
 
 
-def read(n_fits: int, n_predictions: int) -> Reading:
+def read(counts: tuple[int, ...]) -> Reading:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     n_threads, n_files = (len(os.listdir(f"/proc/self/{name}")) for name in ("task", "fd"))
-    megabytes = pages * resource.getpagesize() / 2**20
-    return Reading(n_fits, n_predictions, megabytes, n_threads, n_files)
+    return Reading(counts, pages * resource.getpagesize() / 2**20, n_threads, n_files)
 
 
 class Journal:
@@ -36,40 +39,40 @@ class Journal:
         self.counts: Counter[str] = Counter()
         self.networks: set[str] = set()
         self.readings: list[Reading] = []
+        self.sequence: list[str] = []  # the steps of now
+        self.failed: list[str] = []  # those that failed first
+
+    @contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Keep the steps that led to an exception, as the same may not lead there again."""
+        try:
+            yield
+        except Exception:
+            self.failed = self.failed or list(self.sequence)
+            raise
 
     def read(self) -> None:
-        self.readings.append(read(self.counts["fits"], self.counts["predictions"]))
+        self.readings.append(read(tuple(self.counts[name] for name in COUNTED)))
 
 
-class Growth(NamedTuple):
-    """By how many MB memory grew with each fit and each prediction, and the errors of both."""
+def growth(readings: list[Reading]) -> dict[str, tuple[float, float]]:
+    """Return by how many MB memory grew with one of each that is counted, and the errors.
 
-    per_fit: float
-    per_prediction: float
-    error_per_fit: float
-    error_per_prediction: float
-    megabytes: float  # over all readings
-    n_fits: int
-    n_predictions: int
-
-
-def growth(readings: list[Reading]) -> Growth:
-    """Fit a plane to the memory over both counts.
-
-    The errors are those of the jackknife: how the slopes change where each tenth of the readings is
-    left out, since neighbours among them err alike.
+    It is a plane through memory over all counts, by least squares. The errors are those of the
+    jackknife: how the slopes change where each tenth of the readings is left out, since neighbours
+    among them err alike.
     """
-    table = np.array([reading[:3] for reading in readings], float)
-    blocks = np.array_split(np.arange(len(table)), N_BLOCKS)
-    slopes = _slopes(table)
-    others = np.array([_slopes(np.delete(table, block, axis=0)) for block in blocks])
+    counts = np.array([reading.counts for reading in readings], float)
+    megabytes = np.array([reading.megabytes for reading in readings])
+    blocks = np.array_split(np.arange(len(readings)), N_BLOCKS)
+    others = np.array(
+        [_slopes(np.delete(counts, block, axis=0), np.delete(megabytes, block)) for block in blocks]
+    )
     errors = np.sqrt((N_BLOCKS - 1) * others.var(axis=0))
-    n_fits, n_predictions = (table[-1] - table[0])[:2].astype(int)
-    both = _slopes(table) @ [n_fits, n_predictions]
-    return Growth(*slopes, *errors, both, n_fits, n_predictions)
+    pairs = zip(_slopes(counts, megabytes).tolist(), errors.tolist(), strict=True)
+    return dict(zip(COUNTED, pairs, strict=True))
 
 
-def _slopes(table: np.ndarray) -> np.ndarray:
-    """Return the growth with each fit and each prediction, by least squares."""
-    counts = np.column_stack([np.ones(len(table)), table[:, :2]])
-    return np.linalg.lstsq(counts, table[:, 2])[0][1:]
+def _slopes(counts: np.ndarray, megabytes: np.ndarray) -> np.ndarray:
+    table = np.column_stack([np.ones(len(counts)), counts])
+    return np.linalg.lstsq(table, megabytes)[0][1:]

@@ -8,6 +8,7 @@ nothing that belongs to the process has changed. What was done is noted in `Soak
 import copy
 import functools
 import gc
+import itertools
 import os
 import signal
 import tempfile
@@ -48,10 +49,16 @@ TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}  # between engines
 class Member:
     """A classifier, how it came about, and what it predicts."""
 
+    _numbers = itertools.count()
+
     def __init__(self, clf: FashionCNNClassifier, history: list[Fit]) -> None:
+        self._number = next(self._numbers)
         self.clf, self.history = clf, history
         self.params = clf.get_params()
         self.remember()
+
+    def __repr__(self):
+        return f"member {self._number}"
 
     @property
     def task(self):
@@ -97,8 +104,11 @@ FAULTS = {
 def interrupt_after(seconds):
     """Raise an exception within, after so many seconds."""
 
-    def interrupt(*_):
-        raise Interrupted
+    def interrupt(_, frame):
+        if frame.f_code.co_name == "gc_callback":  # of hypothesis, where it would be lost
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+        else:
+            raise Interrupted
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
@@ -144,12 +154,15 @@ def zombies():
 
 
 def counted(step):
-    """Note in the journal how often a step was taken."""
+    """Note in the journal that a step is taken."""
 
     @functools.wraps(step)
     def take(self, **arguments):
         self.journal.counts[step.__name__] += 1
-        return step(self, **arguments)
+        said = {name: value for name, value in arguments.items() if name != "data"}
+        self.journal.sequence.append(f"{step.__name__} {said}")
+        with self.journal.noting_failure():
+            return step(self, **arguments)
 
     return take
 
@@ -170,6 +183,7 @@ class Soak(RuleBasedStateMachine):
         self.working.mkdir()
         self._outside = os.getcwd()
         os.chdir(self.working)
+        self.journal.sequence.clear()
         self.alive: list[Member] = []
         self.saved: dict[str, Member] = {}
         self._global_state = global_state(self.working)
@@ -363,6 +377,11 @@ class Soak(RuleBasedStateMachine):
 
     @invariant()
     def nothing_has_changed(self):
+        with self.journal.noting_failure():
+            self._check_members()
+            self._check_process()
+
+    def _check_members(self):
         counts = self.journal.counts
         counts["steps"] += 1
         for member in self.alive:
@@ -372,8 +391,11 @@ class Soak(RuleBasedStateMachine):
             member = self.alive[counts["steps"] % len(self.alive)]
             np.testing.assert_array_equal(member.predict_many(), member.many)
         counts["predictions"] += len(self.alive) + 1
+
+    def _check_process(self):
         assert Path.cwd() == self.working
-        assert global_state(self.working) == self._global_state
+        state, before = global_state(self.working), self._global_state
+        assert [name for name, value in before.items() if state[name] != value] == []
         known = {"a", "b", "model", "classifier", "one.onnx", "two.onnx", "run.checkpoint"}
         assert {path.name for path in self.files.iterdir()} <= known
         assert zombies() == []
@@ -393,6 +415,7 @@ class Soak(RuleBasedStateMachine):
 
     def _train(self, clf, fit, callbacks=None):
         self.journal.counts["fits"] += 1
+        self.journal.sequence.append(f"    {clf} {fit} {callbacks}")
         fit.run(clf, callbacks)
 
     def _add(self, clf, history, like=None):

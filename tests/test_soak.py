@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A short soak, and whether it would find that predictions change."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -41,16 +43,28 @@ def test_a_prediction_that_changes_is_found(monkeypatch):
     assert Soak.journal.counts["fit_another"]
 
 
-def test_memory_that_grows_is_told_by_fits_and_predictions():
+@pytest.mark.slow
+def test_a_short_soak_finds_nothing(tmp_path, user_environment):
+    command = [sys.executable, TOOL, "--minutes", "1", "--output", tmp_path / "soak.json"]
+    result = subprocess.run(command, env=user_environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    told = json.loads((tmp_path / "soak.json").read_text(encoding="utf-8"))
+    assert told["faults"] == 0
+    assert told["steps"] > 100
+    assert {rule.function.__name__ for rule in Soak.setup_state().rules} <= told.keys()
+    # Programs that stay compiled take some 10 MB each; how flat memory is, a longer soak tells.
+    most = 0.2 * told["fits meanwhile"] + 12 * told["traces meanwhile"]
+    assert told["MB more from first to last"] < most
+
+
+def test_memory_that_grows_is_told_by_what_is_done():
     random = np.random.default_rng(0)
-    counts = random.integers(0, (30, 2000), (300, 2)).cumsum(axis=0)
-    noise = random.normal(0, 1, 300)
-    readings = [
-        Reading(n_fits, n_predictions, 900 + 0.3 * n_fits + 0.002 * n_predictions + more, 9, 9)
-        for (n_fits, n_predictions), more in zip(counts.tolist(), noise, strict=True)
-    ]
-    grown = growth(readings)
-    assert 0 < grown.error_per_fit < 0.05
-    assert grown.per_fit == pytest.approx(0.3, abs=3 * grown.error_per_fit)
-    assert 0 < grown.error_per_prediction < 0.001
-    assert grown.per_prediction == pytest.approx(0.002, abs=3 * grown.error_per_prediction)
+    counts = random.integers(0, (30, 2000, 9), (300, 3)).cumsum(axis=0)
+    true_slopes = {"fits": 0.3, "predictions": 0.002, "traces": 0.0}
+    megabytes = 900 + counts @ list(true_slopes.values()) + random.normal(0, 1, 300)
+    pairs = zip(counts.tolist(), megabytes.tolist(), strict=True)
+    found = growth([Reading(tuple(row), value, 9, 9) for row, value in pairs])
+    for name, (slope, error) in found.items():
+        assert 0 < error < 0.1
+        assert slope == pytest.approx(true_slopes[name], abs=3 * error)
+    assert found["predictions"][1] < 0.001

@@ -10,8 +10,9 @@ What was wrong is printed, in as few steps as hypothesis finds in some minutes, 
 
 Memory is read after each sequence of steps, when its classifiers are gone. The first third of the
 readings is left out: programs are compiled then, which stay. Through the others a plane is laid, by
-least squares: memory over the number of fits and the number of predictions. So that the two can be
-told apart, the number of predictions in a step is large in some runs and small in others.
+least squares: memory over the numbers of fits, of predictions and of functions that were compiled.
+So that they can be told apart, a step has many predictions in some runs and few in others. All
+growth over all fits says what a fit takes at most.
 """
 
 import argparse
@@ -28,6 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import hypothesis
+import numpy as np
 from hypothesis.stateful import run_state_machine_as_test
 from soak_calls import WARNINGS
 from soak_journal import Journal, growth
@@ -90,10 +92,12 @@ def run(seed: int, number: int) -> str:
     is_even = number // RUNS_OF_A_KIND % 2 == 0
     machine = type("Soak", (Told,), {"most_calls": MANY_CALLS if is_even else FEW_CALLS})
     machine = hypothesis.seed(10**6 * seed + number)(machine)
+    Soak.journal.failed.clear()
     try:
         run_state_machine_as_test(machine, settings=SETTINGS)
     except Exception:
-        return traceback.format_exc()
+        steps = "\n".join(Soak.journal.failed)
+        return f"{traceback.format_exc()}\nThe steps that failed first:\n{steps}\n"
     return ""
 
 
@@ -103,20 +107,17 @@ def summary(journal: Journal) -> dict[str, float]:
     results = {**dict(sorted(journal.counts.items())), "networks": len(journal.networks)}
     if len(later) < 20:
         return results
-    grown = growth(later)
-    return results | {
-        "readings of memory": len(later),
-        "fits in them": grown.n_fits,
-        "predictions in them": grown.n_predictions,
-        "MB per fit": grown.per_fit,
-        "error of MB per fit": grown.error_per_fit,
-        "MB per 1000 predictions": 1000 * grown.per_prediction,
-        "error of MB per 1000 predictions": 1000 * grown.error_per_prediction,
-        "MB more at the end": later[-1].megabytes - later[0].megabytes,
-        "MB at the end": later[-1].megabytes,
-        "threads at most": max(reading.n_threads for reading in journal.readings),
-        "open files at most": max(reading.n_files for reading in journal.readings),
-    }
+    first, last = later[0], later[-1]
+    results["readings of memory"] = len(later)
+    results["MB more from first to last"] = last.megabytes - first.megabytes
+    differences = np.subtract(last.counts, first.counts).tolist()
+    for (name, (slope, error)), n in zip(growth(later).items(), differences, strict=True):
+        results |= {f"{name} meanwhile": n, f"MB per {name[:-1]}": slope}
+        results[f"error of MB per {name[:-1]}"] = error
+    results["MB at the end"] = last.megabytes
+    results["threads at most"] = max(reading.n_threads for reading in journal.readings)
+    results["open files at most"] = max(reading.n_files for reading in journal.readings)
+    return results
 
 
 def soak(seed: int, minutes: float) -> list[str]:
@@ -156,7 +157,7 @@ def main() -> None:
         print("Ended early.")
     results = summary(journal) | {"faults": len(faults)}
     for name, value in results.items():
-        print(f"{name:40}{value:14,.4f}" if isinstance(value, float) else f"{name:40}{value:9,}")
+        print(f"{name:40}{value:16,.6f}" if isinstance(value, float) else f"{name:40}{value:9,}")
     if arguments.output:
         arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     sys.exit(1 if faults else 0)
