@@ -186,6 +186,29 @@ def test_an_interrupt_reaches_training_in_a_graph_of_the_user(images, small, ins
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
 
 
+def test_an_interrupt_that_tensorflow_makes_an_error_of_is_one(images, small):
+    """As it does where it converts an array: Python's C functions say a SystemError then."""
+
+    def interrupt_in_c(epoch, logs=None):
+        if epoch == 2:
+            try:
+                raise TypeError("no context") from KeyboardInterrupt()
+            except TypeError as error:
+                raise SystemError("a result with an exception set") from error
+
+    def fail(epoch, logs=None):
+        raise SystemError("of another kind")
+
+    clf = small(callbacks=LambdaCallback(on_epoch_begin=interrupt_in_c))
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*images)
+    assert clf.n_iter_ == 2
+    kept = clf.predict_proba(images[0])
+    with pytest.raises(SystemError, match="of another kind"):
+        clf.set_params(callbacks=LambdaCallback(on_epoch_end=fail)).fit(*images)
+    np.testing.assert_array_equal(clf.predict_proba(images[0]), kept)
+
+
 def test_a_search_does_not_go_on_after_an_interrupt(images, small):
     clf = small(callbacks=LambdaCallback(on_epoch_begin=interrupt))
     search = GridSearchCV(clf, {"learning_rate": [0.1, 0.01]}, cv=2)

@@ -174,3 +174,10 @@ def _split(estimator: Any, data: TrainingData, checkpoint: Checkpoint) -> Traini
     split = split_data(data, fraction, checkpoint.seeds.split)
     warn_of_cut_schedule(estimator, len(split.rows))
     return split
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Say whether the user interrupts: within TensorFlow's C code that becomes a SystemError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
