@@ -58,9 +58,9 @@ class Journal:
 def growth(readings: list[Reading]) -> dict[str, tuple[float, float]]:
     """Return by how many MB memory grew with one of each that is counted, and the errors.
 
-    It is a plane through memory over all counts, by least squares. The errors are those of the
-    jackknife: how the slopes change where each tenth of the readings is left out, since neighbours
-    among them err alike.
+    Each is the slope of a straight line, by least squares, as if all growth were of that kind: so
+    it is a limit. The errors are those of the jackknife: how the slopes change where each tenth of
+    the readings is left out, since neighbours among them err alike.
     """
     counts = np.array([reading.counts for reading in readings], float)
     megabytes = np.array([reading.megabytes for reading in readings])
@@ -74,5 +74,4 @@ def growth(readings: list[Reading]) -> dict[str, tuple[float, float]]:
 
 
 def _slopes(counts: np.ndarray, megabytes: np.ndarray) -> np.ndarray:
-    table = np.column_stack([np.ones(len(counts)), counts])
-    return np.linalg.lstsq(table, megabytes)[0][1:]
+    return np.array([np.polyfit(column, megabytes, 1)[0] for column in counts.T])

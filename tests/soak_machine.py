@@ -111,16 +111,27 @@ def interrupt_after(seconds):
             raise Interrupted
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+    with (
+        np.errstate()
+    ):  # which NumPy leaves changed if its own errstate is interrupted as it begins
         try:
-            yield
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            try:
+                yield
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt as error:
+            if not has_cause(error, Interrupted):
+                raise
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except Interrupted:
-        pass
-    finally:
-        signal.signal(signal.SIGALRM, before)
+            signal.signal(signal.SIGALRM, before)
+
+
+def has_cause(error, kind):
+    """Say whether an exception is of a kind, or follows from one."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error is not None
 
 
 def said_by_child(function):
