@@ -54,7 +54,7 @@ def test_a_short_soak_finds_nothing(tmp_path, user_environment):
     assert {rule.function.__name__ for rule in Soak.setup_state().rules} <= told.keys()
     # Programs that stay compiled take some 10 MB each; how flat memory is, a longer soak tells.
     most = 0.2 * told["fits meanwhile"] + 12 * told["traces meanwhile"]
-    assert told["MB more from first to last"] < most
+    assert told["MB more from first to last"] <= most
 
 
 def test_memory_that_grows_is_told_by_what_is_done():

@@ -31,7 +31,7 @@ import hypothesis
 import numpy as np
 from hypothesis.stateful import run_state_machine_as_test
 from soak_calls import WARNINGS
-from soak_journal import Journal, growth
+from soak_journal import COUNTED, N_BLOCKS, Journal, growth
 from soak_machine import Soak
 
 from fashioncnn._tensorflow import program
@@ -101,15 +101,15 @@ def summary(journal: Journal) -> dict[str, float]:
     """Say in numbers what was done, and how memory grew."""
     later = journal.readings[len(journal.readings) // 3 :]
     results = {**dict(sorted(journal.counts.items())), "networks": len(journal.networks)}
-    if len(later) < 20:
+    if not later:
         return results
     first, last = later[0], later[-1]
     results["readings of memory"] = len(later)
     results["MB more from first to last"] = last.megabytes - first.megabytes
     differences = np.subtract(last.counts, first.counts).tolist()
-    for (name, (slope, error)), n in zip(growth(later).items(), differences, strict=True):
-        results |= {f"{name} meanwhile": n, f"MB per {name[:-1]}": slope}
-        results[f"error of MB per {name[:-1]}"] = error
+    results |= {f"{name} meanwhile": n for name, n in zip(COUNTED, differences, strict=True)}
+    for name, (slope, error) in growth(later).items() if len(later) > N_BLOCKS else ():
+        results |= {f"MB per {name[:-1]}": slope, f"error of MB per {name[:-1]}": error}
     results["MB at the end"] = last.megabytes
     results["threads at most"] = max(reading.n_threads for reading in journal.readings)
     results["open files at most"] = max(reading.n_files for reading in journal.readings)
