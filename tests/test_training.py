@@ -571,7 +571,7 @@ def without_reader():
 UNWRITABLE = {
     "closed": closed,
     "without a reader": without_reader,
-    "on a full disk": lambda: open("/dev/full", "w"),
+    "on a full disk": lambda: open("/dev/full", "w"),  # noqa: SIM115
 }
 
 
