@@ -195,6 +195,14 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         `epochs`, or more where the images are few. Schedule and `weight_averaging` span all
         passes; `n_iter_`, `history_` and early stopping count them. So settings for many images
         train on few, too. `partial_fit` is one pass always.
+    checkpoint : str, PathLike or None, default=None
+        A file from which `fit` goes on where it was cut off, to the same bits. `fit` writes to it
+        after epochs, every few seconds at most and in 1 % of its time; after the end, the same
+        `fit` returns the result at once. The same means: data, parameters (but `callbacks` and
+        `verbose`), `precision_` and versions; what differs is named in an error. It needs an int as
+        `random_state`, and goes on to the same bits with callbacks that remember nothing. One file
+        is for one fit: a search or cross-validation, where each fit would need its own, wants None.
+        `partial_fit` ignores it, and `save` writes None.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Keras callbacks, for each `fit` and `partial_fit`. They see a compiled Keras model that
         belongs to that call, of raw pixels and of probabilities like `model_`. What they do to its
@@ -335,6 +343,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         test_time_flip: bool = False,
         weight_averaging: Float = 0.0,
         min_steps: Int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
         callbacks: Any = None,  # a Keras callback or a list of them; Keras has no types
         warm_start: bool = False,
         random_state: Int | np.random.RandomState | None = None,
@@ -370,6 +379,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         self.test_time_flip = test_time_flip
         self.weight_averaging = weight_averaging
         self.min_steps = min_steps
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.random_state = random_state
@@ -472,6 +482,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If training diverges, or a callback sets a learning rate that a schedule decides.
             Nothing is changed then, either.
+        fashioncnn.exceptions.CheckpointFileError
+            If the file of `checkpoint` is of another fit, or no checkpoint. It is a ValueError.
+        OSError
+            If the file of `checkpoint` can't be written at the beginning. Later that is a warning.
         KeyboardInterrupt
             If the user interrupts. The classifier is fitted as by the epochs that were complete,
             and `history_` and `n_iter_` tell of them; before the first it is unchanged.

@@ -75,8 +75,15 @@ def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memor
     _flush_folder(folder)
 
 
-def file_name(path: str | os.PathLike[str]) -> str:
+def file_name(path: str | os.PathLike[str], parameter: str = "path") -> str:
     """Return a path as text; bytes are accepted, too.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What the user has passed.
+    parameter : str, default="path"
+        What messages call it.
 
     Raises
     ------
@@ -87,15 +94,15 @@ def file_name(path: str | os.PathLike[str]) -> str:
         name = os.fsdecode(path)
     except TypeError:
         raise TypeError(
-            "path must be the name of a file, a str or a path-like object such as pathlib.Path; "
-            f"got {type(path).__name__}."
+            f"{parameter} must be the name of a file, a str or a path-like object such as "
+            f"pathlib.Path; got {type(path).__name__}."
         ) from None
     try:
         if b"\0" in os.fsencode(name):
             raise ValueError("it has a null character")
     except ValueError as error:  # of the encoding, too
         raise ValueError(
-            f"path must be a name that a file can have; got {name!r}: {error}. Leave that "
+            f"{parameter} must be a name that a file can have; got {name!r}: {error}. Leave that "
             "character out."
         ) from None
     return name

@@ -20,6 +20,7 @@ from fashioncnn._files.fields import (
     optional,
 )
 from fashioncnn._files.labels import read_dtype
+from fashioncnn._files.versions import PACKAGES
 from fashioncnn._network.architecture import Activation, GlobalPooling, Padding
 from fashioncnn._network.fitted import Loss
 from fashioncnn._network.optimizers import OPTIMIZERS
@@ -28,18 +29,18 @@ from fashioncnn._network.scaling import ScalingKind
 
 VERSION = 1
 FORMAT = "fashioncnn"
+CHECKPOINT_FORMAT = "fashioncnn checkpoint"  # of the files that fit writes
 CLASS = "FashionCNNClassifier"
-PACKAGES = ("fashioncnn", "keras", "numpy", "tensorflow")
 _MOST_VALUES = 2**31 - 1  # of one image; TensorFlow counts them by 32 bits
-_MOST_STEPS = 2**53  # so that those of another training still fit into 64 bits
-_MOST_ITERATIONS = 2**30  # likewise, into TensorFlow's 32 bits
+MOST_STEPS = 2**53  # so that those of another training still fit into 64 bits
+MOST_ITERATIONS = 2**30  # likewise, into TensorFlow's 32 bits
 
 _POSITIVE = integer(1)
 _WINDOWS = list_of(list_of(_POSITIVE, 2, 2), 1)
 _RATE = number(0, below=1)
 _UPDATE_RULES = sorted({info.update_rule for info in OPTIMIZERS.values()})
 _DTYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
-_HISTORY = ("loss", "accuracy", "learning_rate", "val_loss", "val_accuracy")
+HISTORY = ("loss", "accuracy", "learning_rate", "val_loss", "val_accuracy")
 
 # Of version 1 of the format. Names of the four parts are those of the fields of the description.
 FIELDS: Table = {
@@ -86,13 +87,13 @@ FIELDS: Table = {
     "checkpoint": {
         "seed": integer(),
         "best_epoch": integer(1),
-        "n_steps": integer(0, _MOST_STEPS),
+        "n_steps": integer(0, MOST_STEPS),
         "n_batches": number(0),
         "update_rule": optional(one_of(*_UPDATE_RULES)),
-        "iterations": integer(0, _MOST_ITERATIONS),
+        "iterations": integer(0, MOST_ITERATIONS),
         "slots": BOOLEAN,
         "raw_weights": BOOLEAN,
-        "history": list_of(one_of(*_HISTORY), 1),
+        "history": list_of(one_of(*HISTORY), 1),
     },
     "test_time_flip": BOOLEAN,
 }
@@ -108,6 +109,12 @@ def check_manifest(manifest: dict[str, Any], refuse: Refuse) -> None:
     refuse : callable
         Raises the error for a field.
     """
+    if manifest.get("format") == CHECKPOINT_FORMAT:
+        refuse(
+            "format",
+            f"is {CHECKPOINT_FORMAT!r}, and should be {FORMAT!r}",
+            "fit reads it: pass its path as the parameter checkpoint.",
+        )
     version = manifest.get("format_version")
     if type(version) is int and version > VERSION:
         refuse(

@@ -9,7 +9,6 @@ read; the page "The model file" of the documentation has it for other programs.
 import io
 import math
 from collections.abc import Callable, Mapping, Set
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -25,13 +24,13 @@ from fashioncnn._files.labels import (
 from fashioncnn._files.model_fields import (
     CLASS,
     FORMAT,
-    PACKAGES,
     VERSION,
     check_manifest,
     n_layers_with_weights,
 )
 from fashioncnn._files.parameters import decode, encode
 from fashioncnn._files.safetensors_file import SafetensorsFile, TensorInfo, pack
+from fashioncnn._files.versions import installed_versions
 from fashioncnn._network.architecture import Architecture
 from fashioncnn._network.description import Description, describe, network_from
 from fashioncnn._network.fitted import FittedNetwork, fitted_attributes
@@ -43,9 +42,15 @@ _SMALL = ("architecture", "compilation", "pixel_range", "test_time_flip")  # of 
 _NAMES_DTYPE = np.dtype(object)  # of names of columns
 _SCALING = ("scale", "offset")
 _LARGEST = np.finfo(np.float32).max  # to which the scaling is cast
+_NEVER_SAVED = "checkpoint"  # a file must not decide where its user's machine writes to
 _LONG = 500  # characters of a message
 _PICKLE_IT = (
     "If you have changed what was fitted, set it back or fit anew; or pickle the classifier."
+)
+_OTHER_FILE = (
+    "load reads files that save has written, and nothing else. Pickles are read by joblib.load, "
+    "files of Keras by keras.saving.load_model; only from those whom you trust, as both can run "
+    "code."
 )
 
 
@@ -83,8 +88,11 @@ def write_model(
         "format": FORMAT,
         "format_version": VERSION,
         "class": CLASS,
-        "versions": {name: _version_of(name) for name in PACKAGES},
-        "params": {name: _encode_parameter(name, value) for name, value in params.items()},
+        "versions": installed_versions(),
+        "params": {
+            name: None if name == _NEVER_SAVED else _encode_parameter(name, value)
+            for name, value in params.items()
+        },
         "metadata_requests": requests,
         "classes": {"dtype": classes.dtype.str},
         "feature_names_in": "feature_names_in_" in attributes,
@@ -119,13 +127,6 @@ def _encode_parameter(name: str, value: Any) -> Any:
             f"This {CLASS} can't be saved: the parameter {name!r} {error}. Set a plain value "
             f"first, as by set_params({name}=None); what is fitted stays as it is."
         ) from error
-
-
-def _version_of(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # as where TensorFlow has another name
-        return None
 
 
 def _small_parts(network: Description) -> dict[str, Any]:
@@ -198,7 +199,7 @@ class ModelFile:
     ) -> None:
         self.refuse = refuse
         self._sha256 = sha256 and sha256.lower()
-        self._file = SafetensorsFile(file, size, refuse)
+        self._file = SafetensorsFile(file, size, refuse, _OTHER_FILE)
         self._manifest = self._file.manifest
         check_manifest(self._manifest, refuse)
         n_layers = n_layers_with_weights(self._manifest["architecture"])
@@ -222,6 +223,8 @@ class ModelFile:
         """Return the parameters, which have just these names; their values are not checked."""
         params = self._manifest["params"]
         check_names(params.keys(), names, self.refuse, "params.", as_name)
+        if params.get(_NEVER_SAVED) is not None:
+            self.refuse(f"params.{_NEVER_SAVED}", "is not null, and should be")
         return {name: self._decode(name, value) for name, value in params.items()}
 
     def _decode(self, name: str, value: Any) -> Any:

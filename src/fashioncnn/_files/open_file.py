@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Opening a model file: regular files only, so that reading never waits and always ends."""
+"""Opening a file to read: regular files only, so that reading never waits and always ends."""
 
 import os
 import re
@@ -7,13 +7,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, BinaryIO
 
 from fashioncnn._files.atomic_file import file_name
 from fashioncnn._files.fields import Refuse
 from fashioncnn._files.model_file import ModelFile, refuse_to_load
-from fashioncnn.exceptions import ModelFileError
 
+_PASS_ANOTHER = "Pass the path of a file that save has written, and that you may read."
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
@@ -37,19 +37,48 @@ def open_model_file(
     name = file_name(path)
     _check_arguments(sha256, max_bytes)
     refuse = refuse_to_load(name)
+    with open_regular_file(name, refuse, _PASS_ANOTHER) as (file, size):
+        if size > max_bytes:
+            refuse(
+                "the file",
+                f"has {size} bytes, and max_bytes is {max_bytes}",
+                "If you trust where it comes from, load it with a larger max_bytes.",
+            )
+        yield ModelFile(file, size, refuse, sha256)
+
+
+@contextmanager
+def open_regular_file(name: str, refuse: Refuse, *advice: str) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file to read; yield it and its size.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    refuse : callable
+        Raises the error where it is no regular file, or can't be read.
+    *advice : str
+        What to do then, if `refuse` does not know it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
     try:
         with open(name, "rb", opener=_open) as file:
-            size = _checked_size(file.fileno(), max_bytes, refuse)
-            yield ModelFile(file, size, refuse, sha256)
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                refuse(
+                    "the path",
+                    "names a folder, a device or a pipe, and should name a file",
+                    *advice,
+                )
+            yield file, status.st_size
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ModelFileError(
-            name,
-            "the file",
-            f"can't be read: {error.strerror or error}",
-            "Pass the path of a file that save has written, and that you may read.",
-        ) from error
+        refuse("the file", f"can't be read: {error.strerror or error}", *advice)
 
 
 def _check_arguments(sha256: Any, max_bytes: Any) -> None:
@@ -65,20 +94,3 @@ def _check_arguments(sha256: Any, max_bytes: Any) -> None:
 def _open(path: str, flags: int) -> int:
     """Open a path, also that of a pipe that nobody writes to; a folder is refused by `open`."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _checked_size(descriptor: int, max_bytes: int, refuse: Refuse) -> int:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        refuse(
-            "the path",
-            "names a folder, a device or a pipe, and should name a file",
-            "Pass the path of a file that save has written.",
-        )
-    if status.st_size > max_bytes:
-        refuse(
-            "the file",
-            f"has {status.st_size} bytes, and max_bytes is {max_bytes}",
-            "If you trust where it comes from, load it with a larger max_bytes.",
-        )
-    return status.st_size

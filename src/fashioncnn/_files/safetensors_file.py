@@ -23,17 +23,12 @@ _LENGTH = 8  # the bytes that hold the header's length
 _DIGEST = slice(_LENGTH + len(_MAGIC), _LENGTH + len(_MAGIC) + 64)
 _ZEROS = b"0" * 64
 _MOST_HEADER_BYTES = 2**20
-_MOST_TENSORS = 4096
+MOST_TENSORS = 4096
 _ALIGNMENT = 8  # of the bytes of arrays; the header is padded by blanks
 _BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "U32": 4, "I32": 4, "F32": 4,
     "U64": 8, "I64": 8, "F64": 8,
 }  # fmt: skip
-_OTHER_FILE = (
-    "load reads files that save has written, and nothing else. Pickles are read by joblib.load, "
-    "files of Keras by keras.saving.load_model; only from those whom you trust, as both can run "
-    "code."
-)
 
 
 class TensorInfo(NamedTuple):
@@ -72,10 +67,10 @@ def pack(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray], refuse: 
     refuse : callable
         Raises the error where there is too much for a file.
     """
-    if len(arrays) > _MOST_TENSORS:
+    if len(arrays) > MOST_TENSORS:
         refuse(
             "the network",
-            f"has {len(arrays)} arrays, and a file holds {_MOST_TENSORS}",
+            f"has {len(arrays)} arrays, and a file holds {MOST_TENSORS}",
             "Fit one of fewer layers, or pickle the classifier.",
         )
     text = dump({"sha256": _ZEROS.decode(), **manifest})
@@ -114,9 +109,12 @@ class SafetensorsFile:
         How many bytes it has.
     refuse : callable
         Raises the error where it is not what it should be.
+    other_file : str
+        What to do where it is a file of another kind.
     """
 
-    def __init__(self, file: BinaryIO, size: int, refuse: Refuse) -> None:
+    def __init__(self, file: BinaryIO, size: int, refuse: Refuse, other_file: str) -> None:
+        self._other_file = other_file
         self._file, self._size, self._refuse = file, size, refuse
         self._head = self._read_head()
         header = self._parse("the header", self._head[_LENGTH:], {"__metadata__"})
@@ -136,7 +134,7 @@ class SafetensorsFile:
             self._refuse(
                 "the beginning",
                 f"is {start}, and should be eight bytes and {ours}",
-                _OTHER_FILE,
+                self._other_file,
             )
         length = int.from_bytes(head[:_LENGTH], "little")
         least, most = _DIGEST.stop - _LENGTH, min(_MOST_HEADER_BYTES, self._size - _LENGTH)
@@ -163,8 +161,8 @@ class SafetensorsFile:
         return value
 
     def _read_table(self, header: Mapping[str, Any]) -> dict[str, TensorInfo]:
-        if len(header) > _MOST_TENSORS:
-            self._refuse("the header", f"has {len(header)} arrays, more than {_MOST_TENSORS}")
+        if len(header) > MOST_TENSORS:
+            self._refuse("the header", f"has {len(header)} arrays, more than {MOST_TENSORS}")
         return {name: self._read_row(name, row) for name, row in header.items()}
 
     def _read_row(self, name: str, row: Any) -> TensorInfo:

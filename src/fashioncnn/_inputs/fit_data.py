@@ -100,6 +100,8 @@ def check_fit_input(
         are no finite numbers of at least 0; or if shape, names or classes are not those of
         `previous`.
     """
+    if estimator.checkpoint is not None:
+        _refuse_to_resume(estimator)
     classes, codes = encode_labels(training.y)
     if previous:
         refuse_other_classes(classes, previous.classes)
@@ -112,6 +114,21 @@ def check_fit_input(
     data = data._replace(validation=_check_validation(estimator, validation, data, weight_of_class))
     _warn_of_unseen_mirror_images(estimator)
     return data
+
+
+def _refuse_to_resume(estimator: BaseEstimator) -> None:
+    """Refuse parameters by which no other fit can be the same."""
+    if estimator.warm_start:
+        raise ValueError(
+            "checkpoint is for one fit, and warm_start=True goes on from the one before. Set "
+            "checkpoint=None, or warm_start=False."
+        )
+    seed = estimator.random_state
+    if seed is None or isinstance(seed, np.random.RandomState):
+        raise ValueError(
+            "checkpoint needs an int as random_state, so that the next fit can go on with the same "
+            f"random numbers. Got random_state={seed!r}. Set it to an int, such as random_state=0."
+        )
 
 
 def warn_of_cut_schedule(estimator: BaseEstimator, n_rows: int) -> None:

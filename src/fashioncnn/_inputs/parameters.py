@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What each parameter of the estimator may be, as scikit-learn's table of constraints."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
@@ -154,6 +155,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "test_time_flip": ["boolean"],
     "weight_averaging": [Number(Real, 0, 1, closed="left")],
     "min_steps": [Number(Integral, 0, None, closed="left")],
+    "checkpoint": [str, os.PathLike, None],
     "callbacks": [
         Nested("an instance of keras.callbacks.Callback or a list of them", parse_callbacks),
         None,

@@ -23,6 +23,7 @@ __all__ = [
     "call_in_eager_mode",
     "copied_as_tensor",
     "keras",
+    "n_threads",
     "tf",
 ]
 
@@ -86,6 +87,17 @@ def _follow_joblib_threads() -> None:
 
 
 _follow_joblib_threads()
+
+
+def n_threads() -> int:
+    """Return how many threads an operation has; they decide in which order numbers are added."""
+    chosen: int = tf.config.threading.get_intra_op_parallelism_threads()
+    variable = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if not chosen and variable.isdigit():
+        chosen = int(variable)
+    if not chosen and hasattr(os, "sched_getaffinity"):
+        chosen = len(os.sched_getaffinity(0))
+    return chosen or os.cpu_count() or 1
 
 
 Tensor: TypeAlias = tf.Tensor

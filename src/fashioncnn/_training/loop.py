@@ -3,7 +3,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Self
@@ -82,8 +82,19 @@ class Training:
         self.epoch = 0
         self._steps_per_call = 1
 
-    def run(self) -> None:
+    def run(
+        self,
+        state: ResumableState | None = None,
+        after_epoch: Callable[[], None] | None = None,
+    ) -> None:
         """Train until the last epoch, or until training is to stop.
+
+        Parameters
+        ----------
+        state : ResumableState, default=None
+            Where the same training stood; None starts from the checkpoint.
+        after_epoch : callable, default=None
+            Is called after each epoch, when `state` can be asked for.
 
         Raises
         ------
@@ -91,8 +102,12 @@ class Training:
             If the loss or the weights do not stay finite.
         """
         with self:
+            if state is not None:
+                self.resume(state)
             while self.goes_on:
                 self.run_epoch()
+                if after_epoch is not None:
+                    after_epoch()
             self.end()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The file of a fit that may be cut off: whose it is, when it is written, and what it says."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+from fashioncnn._files.atomic_file import file_name, write_atomically
+from fashioncnn._files.checkpoint_content import (
+    TAKE_ANOTHER,
+    Conditions,
+    Content,
+    Plan,
+    Stand,
+    write_content,
+)
+from fashioncnn._files.open_file import open_regular_file
+from fashioncnn._files.versions import installed_versions
+from fashioncnn._messages import warn_user
+from fashioncnn._network.checkpoint import ResumableState
+from fashioncnn.exceptions import CheckpointFileError
+
+# A write that takes longer than the second is waited for as many times longer: so writing takes 1 %
+# of the time at most.
+SECONDS_BETWEEN_WRITES = 3.0
+SECONDS_OF_A_WRITE = 0.03
+
+_DIGEST = re.compile("[0-9a-f]{64}")  # in place of data, and of a value too long for a message
+
+
+class CheckpointFile:
+    """The file of one fit.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. A relative path stays what it stands for now.
+    identity : dict of dict of str
+        What tells the fit from others: "parameters" and "data".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` can't be the name of a file.
+    CheckpointFileError
+        If there is a file, and it is of another fit, or no checkpoint, or can't be read.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], identity: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._name = os.path.join(os.getcwd(), file_name(path, "checkpoint"))
+        versions = {name: str(version) for name, version in installed_versions().items()}
+        self._identity = {**identity, "versions": versions}
+        self._plan: Plan | None = None
+        self._last_write = self._seconds_of_a_write = 0.0
+        self._check()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Let the file be of this fit from now on, unless this fails before its first write.
+
+        Raises
+        ------
+        OSError
+            If it can't be written.
+        """
+        is_new = not self._check()
+        if is_new:
+            self._write(None)
+        self._last_write = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            if is_new:
+                self._remove_empty()
+            raise
+
+    def read(self, plan: Plan) -> Stand:
+        """Return where the fit stands, what it has left if it has ended, or None.
+
+        Raises
+        ------
+        CheckpointFileError
+            If the file is of another fit by now, or can't hold what training makes.
+
+        Warns
+        -----
+        UserWarning
+            If the fit had another number of threads before.
+        """
+        plan.refuse_many(self._refuse)
+        self._plan = plan
+        with suppress(FileNotFoundError), self._opened() as content:
+            if content.conditions is not None:
+                self._check_conditions(content.conditions, plan.conditions)
+            return content.read(plan)
+        return None
+
+    def write_if_due(self, state: Callable[[], ResumableState]) -> None:
+        """Write a state, if the last write is long enough ago."""
+        times = max(1.0, self._seconds_of_a_write / SECONDS_OF_A_WRITE)
+        if time.monotonic() - self._last_write >= SECONDS_BETWEEN_WRITES * times:
+            self.write(state())
+
+    def write(self, stand: Stand) -> None:
+        """Write where the fit stands, or what it has left.
+
+        Raises
+        ------
+        CheckpointFileError
+            If the file is of another fit by now.
+
+        Warns
+        -----
+        UserWarning
+            If it can't be written, as on a full disk.
+        """
+        self._check()
+        started = time.monotonic()
+        try:
+            self._write(stand)
+        except (MemoryError, OSError) as error:
+            warn_user(
+                f"The checkpoint can't be written: {error}. The fit goes on, and tries it again."
+            )
+        self._last_write = time.monotonic()
+        self._seconds_of_a_write = self._last_write - started
+
+    def _write(self, stand: Stand) -> None:
+        content = write_content(self._identity, self._plan, stand, self._refuse)
+        write_atomically(self._name, [content])
+
+    @contextmanager
+    def _opened(self) -> Iterator[Content]:
+        """Open the file, which must be of this fit."""
+        with open_regular_file(self._name, self._refuse, TAKE_ANOTHER) as (file, size):
+            content = Content(file, size, self._refuse)
+            for group, ours in self._identity.items():
+                self._compare(content.identity[group], ours)
+            yield content
+
+    def _check(self) -> bool:
+        """Check that the file, if there is one, is of this fit; return whether there is one."""
+        with suppress(FileNotFoundError), self._opened():
+            return True
+        return False
+
+    def _remove_empty(self) -> None:
+        """Remove the file, if it says no more than whose it is."""
+        with suppress(CheckpointFileError, OSError):
+            with self._opened() as content:
+                is_empty = content.is_empty
+            if is_empty:
+                os.unlink(self._name)
+
+    def _compare(self, theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
+        names = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
+        changes = [(name, _change(theirs.get(name), ours.get(name))) for name in names]
+        if changes:
+            (first, change), *others = changes
+            rest = "".join(f", {name} {text}" for name, text in others)
+            self._refuse(first, f"{change}{rest}; it is of another fit")
+
+    def _check_conditions(self, before: Conditions, now: Conditions) -> None:
+        self._compare({"precision_": before.precision}, {"precision_": now.precision})
+        if before.n_threads != now.n_threads:
+            warn_user(
+                f"The fit goes on with TF_NUM_INTRAOP_THREADS={now.n_threads}, and had "
+                f"{before.n_threads} before, so its result may differ in the last bits. For the "
+                f"same bits set TF_NUM_INTRAOP_THREADS={before.n_threads} before Python starts."
+            )
+
+    def _refuse(self, field: str, problem: str, *advice: str) -> NoReturn:
+        raise CheckpointFileError(self._name, field, problem, *advice)
+
+
+def _change(before: str | None, now: str | None) -> str:
+    """Say how a value has changed; digests say no more than that."""
+    if any(text is None or text == "" or _DIGEST.fullmatch(text) for text in (before, now)):
+        return "is not the same"
+    return f"was {before} and is {now}"
