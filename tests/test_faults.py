@@ -3,6 +3,8 @@
 
 import json
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -23,28 +25,40 @@ from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
 X, y = load_fashion_mnist_sample("train")
 X, y = X[:300], y[:300]
 make = partial(FashionCNNClassifier, (4,), (), epochs=3, random_state=0)
+
+class CallAt:  # a stdout that calls a function when an epoch begins
+    def __init__(self, epoch, function):
+        self.start, self.function = f"Epoch {epoch}/", function
+
+    def write(self, text):
+        if text.startswith(self.start):
+            self.function()
+
+    def flush(self):
+        pass
 """
 
 
 @pytest.fixture
 def run(tmp_path, user_environment):
-    """Give a function that runs a script in a folder, and returns what it writes as JSON."""
+    """Give a function that runs a script in a folder and returns what it prints as JSON."""
 
-    def run(script, *arguments, **variables):
+    def run(script, *arguments, command=(sys.executable,), returncode=0, **variables):
         (tmp_path / "script.py").write_text(BEGINNING + script)
         folder = tmp_path / "folder"
         folder.mkdir()
         ended = subprocess.run(
-            [sys.executable, tmp_path / "script.py", *arguments],
+            [*command, tmp_path / "script.py", *arguments],
             cwd=folder,
             env=user_environment | variables,
             capture_output=True,
             text=True,
             timeout=300,
         )
-        assert ended.returncode == 0, ended.stderr
+        assert ended.returncode == returncode, ended.stderr
+        assert not re.search("Traceback|Fatal|ignored|terminate called", ended.stderr), ended.stderr
         assert os.listdir(folder) == []  # no fault leaves a file of ours
-        return json.loads(ended.stdout)
+        return json.loads(ended.stdout or "null")
 
     return run
 
@@ -93,7 +107,7 @@ if __name__ == "__main__":
     for n_jobs in (1, 2):
         search = GridSearchCV(make(), grid, cv=2, n_jobs=n_jobs, scoring="neg_log_loss").fit(X, y)
         losses = [search.cv_results_[f"split{fold}_test_score"].tolist() for fold in (0, 1)]
-        found.append([losses, search.best_index_, search.predict_proba(X).tolist()])
+        found.append([losses, search.best_params_, search.predict_proba(X).tolist()])
     print(json.dumps(found))
 """
 
@@ -139,15 +153,14 @@ def fitted_on(X, y):
     return names, X.flags.writeable, clf.predict_proba(X).tolist(), clf.score(X, y)
 
 if __name__ == "__main__":
-    for dtype in (np.uint8, np.float32, np.float64):
-        data, found = X.astype(dtype), []
-        for most in (None, 1):
-            with parallel_config("loky", n_jobs=2, max_nbytes=most):
-                found += Parallel()([delayed(fitted_on)(data, y)])
-        (_, _, *copied), (names, is_writeable, *mapped) = found
-        assert all(name.startswith(os.environ["JOBLIB_TEMP_FOLDER"]) for name in names), names
-        assert not is_writeable
-        assert copied == mapped
+    found = []
+    for most in (None, 1):
+        with parallel_config("loky", n_jobs=2, max_nbytes=most):
+            found += Parallel()([delayed(fitted_on)(X, y)])
+    (_, _, *copied), (names, is_writeable, *mapped) = found
+    assert all(name.startswith(os.environ["JOBLIB_TEMP_FOLDER"]) for name in names), names
+    assert not is_writeable
+    assert copied == mapped
     get_reusable_executor().shutdown()
     print("null")
 """
@@ -157,3 +170,160 @@ def test_workers_train_on_maps_in_a_folder_of_the_user(run, tmp_path):
     (tmp_path / "maps").mkdir()
     run(MAPS, JOBLIB_TEMP_FOLDER=str(tmp_path / "maps"))
     assert os.listdir(tmp_path / "maps") == []
+
+
+SIGNALS = """
+def end(number, frame):
+    sys.exit(number)
+
+def fit_until(handler, number=signal.SIGTERM):  # hear a signal in the third epoch
+    before = signal.signal(number, handler)
+    sys.stdout = CallAt(3, lambda: os.kill(os.getpid(), number))
+    clf = make(verbose=2)
+    try:
+        clf.fit(X, y)
+    except (KeyboardInterrupt, SystemExit) as error:
+        return type(error).__name__, vars(clf).get("n_iter_"), clf
+    finally:
+        sys.stdout = sys.__stdout__
+
+def end_the_import():
+    while "tensorflow" not in sys.modules:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+signal.signal(signal.SIGTERM, end)
+threading.Thread(target=end_the_import).start()
+try:
+    make().fit(X, y)
+except SystemExit:
+    assert "fashioncnn._tensorflow.backend" in sys.modules  # to its end
+
+found = []
+expected = make(epochs=2).fit(X, y).predict_proba(X)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    *answer, clf = fit_until(signal.default_int_handler, number)
+    assert (clf.predict_proba(X) == expected).all()
+    found.append(answer)
+*answer, clf = fit_until(end)
+clf.set_params(epochs=2, verbose=0).fit(X, y)
+assert (clf.predict_proba(X) == expected).all()
+print(json.dumps([*found, answer]), flush=True)
+fit_until(signal.SIG_DFL)
+"""
+
+
+def test_other_signals_than_the_keyboards_keep_what_their_handlers_let(run):
+    found = run(SIGNALS, returncode=-signal.SIGTERM)
+    assert found == [["KeyboardInterrupt", 2]] * 2 + [["SystemExit", None]]
+
+
+EXITS = """
+reached, ended = threading.Event(), []
+
+def fit():
+    sys.stdout = CallAt(3, reached.set)
+    ended.append(make(epochs=3 if sys.argv[1] == "another thread" else 10**6, verbose=2).fit(X, y))
+
+def wait_for(module):
+    while module not in sys.modules:
+        time.sleep(0.001)
+
+if sys.argv[1] == "another thread":
+    threading.Thread(target=sys.exit).start()
+    fit()
+    assert len(ended) == 1
+elif sys.argv[1] == "the import":
+    threading.Thread(target=fit, daemon=True).start()
+    wait_for("tensorflow")
+elif sys.argv[1] == "compiling":
+    threading.Thread(target=fit, daemon=True).start()
+    wait_for("fashioncnn._training.loop")
+else:
+    threading.Thread(target=fit, daemon=True).start()
+    reached.wait()
+sys.exit(3)
+"""
+STRICT = (sys.executable, "-X", "faulthandler", "-W", "error", "-W", "ignore::DeprecationWarning")
+
+
+@pytest.mark.parametrize("moment", ["another thread", "the import", "compiling", "an epoch"])
+def test_an_exit_while_a_thread_fits_is_quiet(run, moment):
+    run(EXITS, moment, command=STRICT, returncode=3)
+
+
+RACE = """
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+def at_once(function, *values):
+    barrier = threading.Barrier(len(values))
+
+    def call(value):
+        barrier.wait()
+        return function(value)
+
+    with ThreadPoolExecutor(len(values)) as pool:
+        return list(pool.map(call, values))
+
+def fitted(seed):
+    return make(random_state=seed).fit(X, y).predict_proba(X)
+
+if sys.argv[1] == "predict":
+    path = sys.argv[2]
+    clf = pickle.load(open(path, "rb"))
+    assert "tensorflow" not in sys.modules
+    sizes = [*range(1, 9), *range(293, 301)]
+    function = lambda n: clf.predict_proba(X[:n])
+else:
+    sizes, function = [0, 1], fitted
+raced = at_once(function, *sizes)
+for size, values in zip(sizes, raced, strict=True):
+    assert (values == function(size)).all(), size
+"""
+
+
+def test_sixteen_threads_start_tensorflow_with_their_first_predictions(run, trained, tmp_path):
+    path = tmp_path / "trained"
+    path.write_bytes(pickle.dumps(trained))
+    run(RACE, "predict", str(path))
+
+
+def test_two_threads_start_tensorflow_with_their_fits(run):
+    run(RACE, "fit")
+
+
+CLOSED = """
+from sklearn.base import clone
+
+path = sys.argv[1]
+assert not any([sys.stdin, sys.stdout, sys.stderr])
+clf = make().fit(X, y)
+expected = clf.predict_proba(X)
+for verbose in (1, 2):
+    assert (clone(clf).set_params(verbose=verbose).fit(X, y).predict_proba(X) == expected).all()
+n_lines, done = 0, threading.Event()
+
+def log():  # to stderr, as libraries do, whoever has its number now
+    global n_lines
+    while not done.is_set():
+        try:
+            n_lines += os.write(2, b"a line of a log") > 0
+        except OSError:
+            pass
+
+logger = threading.Thread(target=log)
+logger.start()
+try:
+    for _ in range(100):
+        clf.save(path)
+        assert (FashionCNNClassifier.load(path).predict_proba(X[:1]) == expected[:1]).all()
+finally:
+    done.set()
+    logger.join()
+"""
+
+
+def test_without_standard_streams_all_works_and_no_log_goes_into_a_file(run, tmp_path):
+    without = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable)
+    run(CLOSED, str(tmp_path / "model"), command=without)
