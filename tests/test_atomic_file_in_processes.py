@@ -55,6 +55,21 @@ def test_the_umask_holds_for_a_new_file_and_stays(tmp_path, run, umask):
     assert modes == [modes[0], modes[0], 0o664, umask]
 
 
+def test_what_is_logged_to_a_closed_stderr_does_not_go_into_the_file(run):
+    assert run(
+        """
+        def log_and_flush(descriptor, flush=os.fsync):
+            refusal(os.write, 2, b"a log")
+            flush(descriptor)
+
+        os.close(2)
+        os.fsync = log_and_flush
+        write_atomically("model", [NEW])
+        print(json.dumps(read() == NEW))
+        """
+    )
+
+
 def test_a_limited_size_of_files_leaves_the_old_file(run):
     answers = run(
         """
