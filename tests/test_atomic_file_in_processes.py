@@ -94,6 +94,25 @@ def test_a_limited_size_of_files_leaves_the_old_file(run):
         assert (is_old, names) == (True, ["model"])
 
 
+def test_too_many_open_files_leave_the_old_file_until_some_are_closed(run):
+    error, *others = run(
+        """
+        write_atomically("model", [OLD])
+        left_open = open("model", "rb")
+        unlimited = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (left_open.fileno() + 1, unlimited[1]))
+        error = fault()
+        left_open.close()  # the remedy
+        resource.setrlimit(resource.RLIMIT_NOFILE, unlimited)
+        answers = [error, read() == OLD, os.listdir()]
+        print(json.dumps([*answers, fault(), read() == NEW]))
+        """
+    )
+    assert error[:3] == ["OSError", errno.EMFILE, "model"]
+    assert "Close files that this program has left open" in error[3]
+    assert others == [True, ["model"], None, True]
+
+
 def test_a_full_disk_leaves_the_old_file_until_there_is_space(run, own_disk):
     answers = run(
         """

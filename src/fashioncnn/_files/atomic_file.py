@@ -21,6 +21,9 @@ _SECONDS_OF_A_WRITER = 3600  # after which Windows' temporary files are those of
 
 _FREE_SPACE = "Delete files there that are not needed, or save to a folder on another disk"
 _TAKE_YOUR_OWN = "Save to a folder, or to a file, that you may write to"
+CLOSE_FILES = (
+    "Close files that this program has left open, or raise the limit that `ulimit -n` shows"
+)
 _REMEDIES: Mapping[int | None, str] = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
@@ -28,6 +31,8 @@ _REMEDIES: Mapping[int | None, str] = {
     errno.EACCES: _TAKE_YOUR_OWN,
     errno.EPERM: _TAKE_YOUR_OWN,
     errno.EROFS: _TAKE_YOUR_OWN,
+    errno.EMFILE: CLOSE_FILES,
+    errno.ENFILE: CLOSE_FILES,
     errno.ENOENT: "Make the folder first, by os.makedirs, or save to a folder that exists",
     errno.EISDIR: "Add the name of a file to the name of the folder",
     errno.ENAMETOOLONG: "Take a shorter name, and a folder with a shorter path",

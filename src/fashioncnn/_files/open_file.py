@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Opening a file to read: regular files only, so that reading never waits and always ends."""
 
+import errno
 import os
 import re
 import stat
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, BinaryIO
 
-from fashioncnn._files.atomic_file import file_name
+from fashioncnn._files.atomic_file import CLOSE_FILES, file_name
 from fashioncnn._files.fields import Refuse
 from fashioncnn._files.model_file import ModelFile, refuse_to_load
 
@@ -78,6 +79,8 @@ def open_regular_file(name: str, refuse: Refuse, *advice: str) -> Iterator[tuple
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # another file would not do
+            advice = (f"{CLOSE_FILES}.",)
         refuse("the file", f"can't be read: {error.strerror or error}", *advice)
 
 
