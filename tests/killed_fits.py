@@ -53,7 +53,7 @@ OF_FIT = {"X", "sample_weight", "X_val", "y_val", "sample_weight_val"}
 NO_PART = {"validation_fraction": None}
 
 # What a fit may have: of each kind one, or none. The values are parameters of the class or of
-# `fit`; callbacks are named here, and made in `_callbacks`. Where two set the same, the later holds.
+# `fit`; callbacks are named here, and made in `_callbacks`. The later of two values holds.
 KINDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "optimizer": {
         **{
