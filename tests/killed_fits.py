@@ -70,6 +70,8 @@ KINDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "cosine": {"learning_rate_schedule": "cosine"},
         "one cycle": {"learning_rate_schedule": "one_cycle"},
         "rates of a callback": {"learning_rate_schedule": "constant", "callbacks": ("rates",)},
+        "rates by the one before": {"learning_rate_schedule": "constant", "callbacks": ("fall",)},
+        "a rate set once": {"learning_rate_schedule": "constant", "callbacks": ("once",)},
     },
     "mirror": {"test-time flip": {"test_time_flip": True, "augment": "flip"}},
     "augmentation": {
@@ -137,12 +139,19 @@ def _callbacks(names: tuple[str, ...]) -> list[Any]:
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.model.set_weights([0.9 * weight for weight in self.model.get_weights()])
 
+    class Once(Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                self.model.optimizer.learning_rate = 0.002
+
     class Stop(Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.model.stop_training = epoch == 4
 
     kinds = {
         "rates": lambda: LearningRateScheduler(lambda epoch, rate: 0.02 / (epoch + 1)),
+        "once": Once,
+        "fall": lambda: LearningRateScheduler(lambda epoch, rate: 0.8 * rate),
         "epochs": lambda: LambdaCallback(on_epoch_end=lambda epoch, logs: None),
         "batches": lambda: LambdaCallback(on_train_batch_end=lambda batch, logs: None),
         "weights": Weights,
