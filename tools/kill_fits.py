@@ -127,12 +127,17 @@ def content_of(path: str) -> str:
     return "some epochs" if manifest["state"] else "the result"
 
 
+def others_in(path: str) -> set[str]:
+    """Return the names beside the file of a fit."""
+    return set(os.listdir(os.path.dirname(path))) - {NAME}
+
+
 def kill_until_it_ends(
     fit: Fit, expected: Uninterrupted, random: Random, counts: Counts
 ) -> list[str]:
     """Kill a fit again and again, and return what is wrong about what it leads to."""
     assert fit.checkpoint is not None
-    n_epochs, process = 0, None
+    n_epochs, process, temporary = 0, None, set[str]()
     while process is None or process.stage < Stage.ENDED:
         kind, process = kill_at_random(fit, expected, random)
         process.outcome()  # raises what was raised there
@@ -140,15 +145,15 @@ def kill_until_it_ends(
         n_epochs += process.n_epochs
         counts.kills[process.stage.name.lower().replace("_", " "), content] += 1
         counts.moments[kind] += 1
-        folder = set(os.listdir(os.path.dirname(fit.checkpoint)))
-        counts.numbers["temporary files left, and removed later"] += len(folder - {NAME})
+        temporary |= others_in(fit.checkpoint)
     last = finish(fit)
+    counts.numbers["temporary files left, and removed later"] += len(temporary)
     counts.numbers["epochs trained again"] += n_epochs - expected.outcome.n_epochs
     counts.numbers["fits"] += 1
     faults = [f"{name} differs" for name in differences(last, expected.outcome)]
     if last.n_epochs or last.n_calls:
         faults.append(f"a fit that had ended took {last.n_calls} calls")
-    if others := set(os.listdir(os.path.dirname(fit.checkpoint))) - {NAME}:
+    if others := others_in(fit.checkpoint):
         faults.append(f"{others} is left in the folder")
     return faults
 
