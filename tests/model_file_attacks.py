@@ -198,6 +198,8 @@ MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
             ("optimizer", {"class_name": "Lambda"}, "none of the values"),
             ("optimizer", "keras.optimizers.Adam", "str among"),
             ("callbacks", "os.system", "Callback"),
+            ("checkpoint", "/etc/passwd", "should be null"),
+            ("checkpoint", 0, "should be null"),
             ("callbacks", [{"class": "LambdaCallback"}], "none of the values"),
             ("random_state", {"RandomState": []}, "none of the values"),
             ("random_state", {"int": "9" * 10_000}, "none of the values"),

@@ -282,7 +282,7 @@ def test_a_disk_that_fails_is_said(refuse, saved, monkeypatch, number, failing):
     error = refuse(saved)
     assert error.field == "the file"
     assert os.strerror(number) in error.problem
-    assert error.__cause__.errno == number
+    assert error.__context__.errno == number
 
 
 def test_a_disk_that_vanishes_before_its_size_is_known(refuse, saved, monkeypatch):

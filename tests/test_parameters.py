@@ -186,6 +186,7 @@ REFUSED = {
     "test_time_flip": ["yes", None, 2],
     "weight_averaging": [1, 1.0, -0.1, math.nan, None, True, "0.5", 10**400, 1 - 1e-9],
     "min_steps": [-1, 100.0, None, True, "100", math.inf, 10**400],
+    "checkpoint": [0, True, b"name", ["name"]],
     "callbacks": ["x", 1, [1], [[]], {}, EarlyStopping, [EarlyStopping]],
     "warm_start": ["yes", None, 2],
     "random_state": [-1, "seed", 1.5, 2**32, np.timedelta64(1, "s")],

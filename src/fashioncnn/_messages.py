@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_INTERNAL = ("fashioncnn", "joblib", "pickle", "sklearn", "skops")
+_INTERNAL = ("fashioncnn", "joblib", "pickle", "sklearn", "skops", "tensorflow")
 TRAIN_ANEW = (  # where another network is asked for
     "To train a new network, call set_params(warm_start=False) before fit, or partial_fit of a "
     "clone."

@@ -17,7 +17,7 @@ from fashioncnn import (
     PixelRangeWarning,
     load_fashion_mnist_sample,
 )
-from fashioncnn.exceptions import ModelFileError
+from fashioncnn.exceptions import CheckpointFileError, ModelFileError
 
 X, y = load_fashion_mnist_sample("train", as_names=True)
 assert_type(X, NDArray[Any])
@@ -38,6 +38,9 @@ clf = FashionCNNClassifier(
 FashionCNNClassifier(weight_averaging=np.float32(0.25), min_steps=np.int64(1000))
 FashionCNNClassifier(min_steps=0.5)  # type: ignore[arg-type]
 FashionCNNClassifier(epochs=np.int64(3), learning_rate=np.float32(0.1), verbose=True)
+FashionCNNClassifier(checkpoint="run.checkpoint", random_state=0)
+FashionCNNClassifier(checkpoint=Path("run.checkpoint"))
+FashionCNNClassifier(checkpoint=True)  # type: ignore[arg-type]
 FashionCNNClassifier(augment="flip_shift")
 FashionCNNClassifier(augment={"flip": "random", "shift": 2, "erase": np.float32(0.25)})
 FashionCNNClassifier(augment="mirror")  # type: ignore[arg-type]
@@ -81,6 +84,7 @@ loaded = FashionCNNClassifier.load("model.safetensors", expected_sha256="0" * 64
 assert_type(loaded, FashionCNNClassifier)
 FashionCNNClassifier.load(5)  # type: ignore[arg-type]
 assert issubclass(ModelFileError, ValueError)
+assert issubclass(CheckpointFileError, ValueError)
 assert_type(clf.predict(X), NDArray[Any])
 assert_type(clf.predict_proba(X), NDArray[np.float32])
 assert_type(clf.score(X, y), float)

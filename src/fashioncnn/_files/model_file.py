@@ -8,6 +8,7 @@ read; the page "The model file" of the documentation has it for other programs.
 
 import io
 import math
+import reprlib
 from collections.abc import Callable, Mapping, Set
 from typing import Any, BinaryIO, NoReturn
 
@@ -223,8 +224,9 @@ class ModelFile:
         """Return the parameters, which have just these names; their values are not checked."""
         params = self._manifest["params"]
         check_names(params.keys(), names, self.refuse, "params.", as_name)
-        if params.get(_NEVER_SAVED) is not None:
-            self.refuse(f"params.{_NEVER_SAVED}", "is not null, and should be")
+        path = params.get(_NEVER_SAVED)
+        if path is not None:
+            self.refuse(f"params.{_NEVER_SAVED}", f"is {reprlib.repr(path)}, and should be null")
         return {name: self._decode(name, value) for name, value in params.items()}
 
     def _decode(self, name: str, value: Any) -> Any:
