@@ -2,7 +2,9 @@
 """The benchmarks of accuracy: what they run, what they run once only, and how they judge."""
 
 import json
+import os
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -124,41 +126,33 @@ def test_finished_runs_are_not_run_again(complete, tmp_path):
     assert started("a: article", "b: article epochs=3")[0] == []
 
 
-class CutOffError(Exception):
-    """In place of what kills a process."""
-
-
-def test_a_fit_that_was_cut_off_goes_on_to_the_same_bits(load, tmp_path, monkeypatch):
-    resumption, path = load("resumption"), tmp_path / "folder" / "some.pickle"
-    monkeypatch.setattr(resumption, "SECONDS_BETWEEN_WRITES", 0.0)
-    random = np.random.default_rng(0)
-    X, y = random.integers(0, 256, (60, 6, 6), dtype=np.uint8), np.arange(60) % 3
-    settings = {"learning_rate_schedule": "one_cycle", "batch_normalization": True}
-    clf = FashionCNNClassifier((2,), (), epochs=5, batch_size=16, random_state=0, **settings)
-    written = []
-
-    def write_and_cut_off(*arguments, replace=resumption.replace):
-        replace(*arguments)
-        written.append(arguments[1].epoch)
-        if written == [1, 2, 3]:
-            raise CutOffError
-
-    monkeypatch.setattr(resumption, "replace", write_and_cut_off)
-    with pytest.raises(CutOffError), resumption.resumable(path):
-        clf.fit(X, y)
-    assert [file.name for file in path.parent.iterdir()] == ["some.pickle"]
-    before = resumption.read(path)
-    with resumption.resumable(path) as clock:
-        clf.fit(X, y)
-    assert written == [1, 2, 3, 4, 5]
+def test_a_fit_is_timed_over_its_parts(load, tmp_path, monkeypatch):
+    resumption, path = load("resumption"), tmp_path / "folder" / "some.checkpoint"
+    clock = resumption.Clock(path)
+    assert (clock.n_parts, clock.seconds_before) == (1, 0.0)
+    path.write_text("where it stands", encoding="utf-8")
+    os.utime(path, (time.time() + 40, time.time() + 40))  # and then it is cut off
+    clock = resumption.Clock(path)
     assert clock.n_parts == 2
-    assert clock.seconds > before.seconds > 0
-    resumed = clf.predict_proba(X), clf.history_
-    clf.fit(X, y)  # as always again
-    assert (resumed[0] == clf.predict_proba(X)).all()
-    assert resumed[1] == clf.history_
-    monkeypatch.setattr(resumption, "CODE", "other")
-    assert resumption.read(path) is None
+    assert clock.seconds_before == pytest.approx(40, abs=5)
+    os.utime(path, (time.time() + 2, time.time() + 2))
+    clock = resumption.Clock(path)
+    assert clock.n_parts == 3
+    assert clock.seconds_before == pytest.approx(42, abs=5)
+    assert clock.seconds > clock.seconds_before
+    resumption.forget(path)
+    assert not os.listdir(path.parent)
+    assert resumption.Clock(path).n_parts == 1
+    assert resumption.Clock(None).n_parts == 1
+
+
+def test_the_code_tells_checkpoints_apart(load, monkeypatch):
+    run_store = load("run_store")
+    path = run_store.checkpoint_path({"seed": 0})
+    assert path == run_store.checkpoint_path({"seed": 0})
+    assert path != run_store.checkpoint_path({"seed": 1})
+    monkeypatch.setattr(run_store, "CODE", "other")
+    assert path != run_store.checkpoint_path({"seed": 0})
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ of a recipe ("default" for none, "keras" for the article's code in plain Keras),
 label if it shall have one. Seconds are those of fit, with tracing, without TensorFlow's import.
 
 Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
-Runs that are in the file are not repeated, and a run that was cut off goes on from where it was, at
-most ten seconds before. Delete the file to begin anew.
+Runs that are in the file are not repeated. A run of a recipe or variant that was cut off goes on
+from its last epochs, by the parameter ``checkpoint``. Delete the file to begin anew.
 """
 
 import json

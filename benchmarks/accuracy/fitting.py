@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from data_sets import DATA_SETS, Data
 from ideas import tried
-from resumption import resumable
+from resumption import Clock
 from sklearn.metrics import accuracy_score, log_loss
 from variants import KERAS, Settings, Variant
 
@@ -43,14 +43,15 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def fit_and_test(run: Run, n_images: int | None, state: Path | None) -> Figures:
+def fit_and_test(run: Run, n_images: int | None, checkpoint: Path | None) -> Figures:
     """Fit, time and test; the fit includes tracing, as if there had been none before."""
     data = DATA_SETS[run.data].load(run.seed).first(n_images)
     if run.variant.recipe == KERAS:
         return fit_and_test_keras(data, run.seed, **run.variant.overrides)
-    clf = run.variant.new(random_state=run.seed)
+    clf = run.variant.new(random_state=run.seed, checkpoint=checkpoint)
     forget_programs()
-    with tried(run.variant.idea, data.X), resumable(state) as clock:
+    with tried(run.variant.idea, data.X):
+        clock = Clock(checkpoint)
         clf.fit(data.X, data.y)
         seconds = clock.seconds
     return {

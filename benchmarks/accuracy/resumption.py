@@ -1,20 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fits that go on where they were cut off, to the same bits."""
+"""How long a fit with a checkpoint takes, over all of its parts, and by which code it runs."""
 
-import contextlib
 import hashlib
-import os
-import pickle
+import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest import mock
+from typing import Any
 
 import fashioncnn
-from fashioncnn._network.checkpoint import ResumableState
-
-SECONDS_BETWEEN_WRITES = 10.0
 
 
 def code_digest() -> str:
@@ -28,72 +21,45 @@ def code_digest() -> str:
 CODE = code_digest()  # which this process runs, whatever is changed later
 
 
-class Interrupted(NamedTuple):
-    """What is on disk of a fit: where it stands, by which code, and what it has taken."""
-
-    state: ResumableState
-    code: str
-    seconds: float
-    n_parts: int
-
-
 class Clock:
-    """The seconds of a fit, over all of its parts, and their number."""
+    """The seconds of a fit over all of its parts, and their number.
 
-    def __init__(self, before: Interrupted | None) -> None:
-        self.seconds_before = before.seconds if before else 0.0
-        self.n_parts = before.n_parts + 1 if before else 1
-        self.started = time.perf_counter()
+    Of a part that was cut off, those until the last write to the checkpoint count; what was lost
+    does not. They are noted in a file beside the checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : Path or None
+        The file of the fit, which begins or goes on now; None if it has none.
+    """
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self.seconds_before, self.n_parts = 0.0, 1
+        self._started = time.perf_counter()
+        if checkpoint is None:
+            return
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        notes = notes_beside(checkpoint)
+        if checkpoint.exists() and notes.exists():
+            before = json.loads(notes.read_text(encoding="utf-8"))
+            self.n_parts = before["n_parts"] + 1
+            seconds_of_part = checkpoint.stat().st_mtime - before["started"]
+            self.seconds_before = before["seconds_before"] + max(0.0, seconds_of_part)
+        note = {"seconds_before": self.seconds_before, "n_parts": self.n_parts}
+        notes.write_text(json.dumps(note | {"started": time.time()}), encoding="utf-8")
 
     @property
     def seconds(self) -> float:
-        """What the fit has taken so far; what was lost when it was cut off does not count."""
-        return self.seconds_before + time.perf_counter() - self.started
+        """What the fit has taken so far."""
+        return self.seconds_before + time.perf_counter() - self._started
 
 
-@contextlib.contextmanager
-def resumable(path: Path | None) -> Iterator[Clock]:
-    """Let the fit within write where it stands to a file, and go on from there; None does not.
-
-    The file is not deleted: do that when the results are written.
-    """
-    from fashioncnn._training import loop
-
-    before = read(path) if path else None
-    clock = Clock(before)
-    if path is None:
-        yield clock
-        return
-
-    class ResumableTraining(loop.Training):
-        def run(self) -> None:
-            with self:
-                if before:
-                    self.resume(before.state)
-                written = time.monotonic()
-                while self.goes_on:
-                    self.run_epoch()
-                    if time.monotonic() - written >= SECONDS_BETWEEN_WRITES:
-                        replace(path, self.state(), clock)
-                        written = time.monotonic()
-                self.end()
-
-    with mock.patch.object(loop, "Training", ResumableTraining):
-        yield clock
+def notes_beside(checkpoint: Path) -> Path:
+    """Return the path of the notes on a fit."""
+    return checkpoint.with_suffix(".json")
 
 
-def replace(path: Path, state: ResumableState, clock: Clock) -> None:
-    """Write a state in place of the one before, so that the file is always a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    interrupted = Interrupted(state, CODE, clock.seconds, clock.n_parts)
-    part = path.with_suffix(f".{os.getpid()}")
-    part.write_bytes(pickle.dumps(tuple(interrupted)))
-    part.replace(path)
-
-
-def read(path: Path) -> Interrupted | None:
-    """Read what is there of a fit; what other code has written is of no use."""
-    if not path.exists():
-        return None
-    interrupted = Interrupted(*pickle.loads(path.read_bytes()))
-    return interrupted if interrupted.code == CODE else None
+def forget(checkpoint: Path) -> None:
+    """Delete what is on disk of a fit, once its results are written."""
+    for path in (checkpoint, notes_beside(checkpoint)):
+        path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import machine
 from fitting import Run, begin, fit_and_test
+from resumption import CODE, forget
 from variants import Variant, digest
 
 Record = dict[str, Any]
@@ -45,9 +46,10 @@ def read_report(name: str) -> Record:
     return report
 
 
-def state_path(run: Record) -> Path:
-    """Return where a fit writes how far it is, by what tells it from others."""
-    return machine.CHECKOUT / "build" / "fits" / f"{digest(run)}.pickle"
+def checkpoint_path(run: Record) -> Path:
+    """Return where a fit by this code writes how far it is, by what tells it from others."""
+    name = digest({**run, "code": CODE})
+    return machine.CHECKOUT / "build" / "fits" / f"{name}.checkpoint"
 
 
 def complete(runs: list[Run], conditions: Conditions) -> Record:
@@ -61,8 +63,8 @@ def complete(runs: list[Run], conditions: Conditions) -> Record:
     circumstances = {"alone": conditions.alone, "commit": commit(), **dict(conditions.notes)}
     failed = []
     for (run, known), worker in zip(missing, workers(conditions.fresh), strict=False):
-        state = state_path(known)
-        arguments = (run, conditions.n_images, state if conditions.resumes else None)
+        checkpoint = checkpoint_path(known)
+        arguments = (run, conditions.n_images, checkpoint if conditions.resumes else None)
         try:
             figures = worker.submit(fit_and_test, *arguments).result()
         except ValueError as error:  # such as that training diverged
@@ -71,7 +73,7 @@ def complete(runs: list[Run], conditions: Conditions) -> Record:
             continue
         report["runs"].append({**known, **circumstances, **figures})
         machine.write(f"{conditions.name}.json", report)
-        state.unlink(missing_ok=True)
+        forget(checkpoint)
         print(f"{name_of(known)}: {describe(figures)}", flush=True)
     if failed:
         verb = "run has failed, and is" if len(failed) == 1 else "runs have failed, and are"

@@ -14,19 +14,7 @@ class PixelRangeWarning(UserWarning):
 
 
 class _FileError(ValueError):
-    """A file is not what it should be; what a subclass calls it stands in `_start`.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    field : str
-        What is wrong in it.
-    problem : str
-        What was received, and what was expected.
-    advice : str
-        What to do.
-    """
+    """A file is not what it should be."""
 
     _start: str  # of the message, with a place for the path
 
