@@ -519,7 +519,7 @@ def test_advice_on_divergence_is_what_does_not_hold(images, small, params, dtype
 
 def test_advice_on_divergence_by_pixels(images, small):
     X, y = images
-    with pytest.raises(ValueError, match="diverged: .* scaling='standardize'. Look for pixels"):
+    with pytest.raises(ValueError, match=r"diverged: .* scaling='standardize'\. Look for pixels"):
         small(scaling=None).fit(X * 1e30, y)
     assert small().fit(X * 1e30, y).score(X * 1e30, y) > 0.9  # the remedy
 
