@@ -517,6 +517,13 @@ def test_advice_on_divergence_is_what_does_not_hold(images, small, params, dtype
     assert str(error.value).endswith("the rest." if "Look" in advice else advice)
 
 
+def test_advice_on_divergence_by_pixels(images, small):
+    X, y = images
+    with pytest.raises(ValueError, match=r"diverged: .* scaling='standardize'\. Look for pixels"):
+        small(scaling=None).fit(X * 1e30, y)
+    assert small().fit(X * 1e30, y).score(X * 1e30, y) > 0.9  # the remedy
+
+
 def test_advice_on_divergence_names_large_weights(images, small):
     X, y = images
     clf = small(learning_rate=1e30)
