@@ -20,6 +20,7 @@ Where the tests of each fault are; "here" is this file:
 - Another trace: test_program.py.
 - Fits and predictions in threads: test_program.py; while TensorFlow is imported here.
 - Global state and seeds: test_isolation.py.
+- A GPU that several workers share: test_search.py, without one.
 - Maps of joblib in a folder of the user: here.
 - A stdout that takes no text: test_training.py; a process without standard streams here.
 - The end of the interpreter: here.

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validat
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
-from fashioncnn._tensorflow.backend import _follow_joblib_threads
+from fashioncnn._tensorflow.backend import _follow_joblib_threads, _let_gpus_be_shared
 
 
 def test_pipeline(images, small):
@@ -173,6 +173,27 @@ def test_threads_stay_where_tensorflow_has_started(monkeypatch, threads, process
     process("LokyProcess-1", "1")
     _follow_joblib_threads()
     assert threads == {"intra": 0, "inter": 0}
+
+
+@pytest.mark.parametrize("refusal", [None, RuntimeError, ValueError])
+def test_workers_leave_each_other_memory_of_a_gpu(monkeypatch, refusal):
+    """There is none here: TensorFlow's functions are replaced."""
+    config, calls = tf.config, []
+
+    def note_or_refuse(*arguments):
+        calls.append(arguments)
+        if refusal:
+            raise refusal
+
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: [f"{kind}:0", f"{kind}:1"])
+    monkeypatch.setattr(config.experimental, "set_memory_growth", note_or_refuse)
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    _let_gpus_be_shared()
+    assert calls == [("GPU:0", True), ("GPU:1", True)][: 1 if refusal else 2]
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")  # the user's word
+    calls.clear()
+    _let_gpus_be_shared()
+    assert not calls
 
 
 def test_a_candidate_that_fails_does_not_end_the_search(images, small):

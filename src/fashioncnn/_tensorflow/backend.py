@@ -86,7 +86,23 @@ def _follow_joblib_threads() -> None:
         return  # TensorFlow has started
 
 
+def _let_gpus_be_shared() -> None:
+    """Let TensorFlow take a GPU's memory as it needs it, so that several workers find some.
+
+    By default the first process takes nearly all. What its user has set holds: the environment
+    variable, a GPU that is divided, TensorFlow that runs already.
+    """
+    if "TF_FORCE_GPU_ALLOW_GROWTH" in os.environ:
+        return
+    try:
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except (RuntimeError, ValueError):
+        return
+
+
 _follow_joblib_threads()
+_let_gpus_be_shared()
 
 
 def n_threads() -> int:
