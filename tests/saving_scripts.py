@@ -33,6 +33,10 @@ def let_read_only(folder):  # a disk
     assert os.system(f"mount -o remount,ro none {folder}") == 0
     os.chdir(folder)
 
+DEADLY = signal.SIGKILL, signal.SIGTERM, signal.SIGHUP
+for number in DEADLY[1:]:  # which whoever runs the tests may ignore
+    signal.signal(number, signal.SIG_DFL)
+
 def start(function, *arguments):  # in a forked process
     process = os.fork()
     if process == 0:
@@ -56,10 +60,10 @@ def repeat_and_die(function, most_seconds):  # in a forked process, at any momen
         while True:
             function()
 
-    process = start(repeat)
+    process, number = start(repeat), random.choice(DEADLY)
     time.sleep(random.uniform(0, most_seconds))
-    os.kill(process, signal.SIGKILL)
-    assert os.waitpid(process, 0)[1] == signal.SIGKILL
+    os.kill(process, number)
+    assert os.waitpid(process, 0)[1] == number
 
 def seconds_of(function):
     begin = time.monotonic()

@@ -331,7 +331,7 @@ FAULTS = {
     errno.EACCES: (PermissionError, "Save to a folder, or to a file, that you may write to"),
     errno.EPERM: (PermissionError, "Save to a folder, or to a file, that you may write to"),
     errno.EIO: (OSError, "Remove the cause, or save under another name or to another folder"),
-    errno.EMFILE: (OSError, "Remove the cause, or save under another name or to another folder"),
+    errno.EMFILE: (OSError, "Close files that this program has left open, or raise the limit that"),
 }
 
 

@@ -55,6 +55,21 @@ def test_the_umask_holds_for_a_new_file_and_stays(tmp_path, run, umask):
     assert modes == [modes[0], modes[0], 0o664, umask]
 
 
+def test_what_is_logged_to_a_closed_stderr_does_not_go_into_the_file(run):
+    assert run(
+        """
+        def log_and_flush(descriptor, flush=os.fsync):
+            refusal(os.write, 2, b"a log")
+            flush(descriptor)
+
+        os.close(2)
+        os.fsync = log_and_flush
+        write_atomically("model", [NEW])
+        print(json.dumps(read() == NEW))
+        """
+    )
+
+
 def test_a_limited_size_of_files_leaves_the_old_file(run):
     answers = run(
         """
@@ -77,6 +92,25 @@ def test_a_limited_size_of_files_leaves_the_old_file(run):
         assert error[:3] == ["OSError", errno.EFBIG, "model"]
         assert "File too large: nothing is saved, what was there before is unchanged" in error[3]
         assert (is_old, names) == (True, ["model"])
+
+
+def test_too_many_open_files_leave_the_old_file_until_some_are_closed(run):
+    error, *others = run(
+        """
+        write_atomically("model", [OLD])
+        left_open = open("model", "rb")
+        unlimited = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (left_open.fileno() + 1, unlimited[1]))
+        error = fault()
+        left_open.close()  # the remedy
+        resource.setrlimit(resource.RLIMIT_NOFILE, unlimited)
+        answers = [error, read() == OLD, os.listdir()]
+        print(json.dumps([*answers, fault(), read() == NEW]))
+        """
+    )
+    assert error[:3] == ["OSError", errno.EMFILE, "model"]
+    assert "Close files that this program has left open" in error[3]
+    assert others == [True, ["model"], None, True]
 
 
 def test_a_full_disk_leaves_the_old_file_until_there_is_space(run, own_disk):

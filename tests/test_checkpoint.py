@@ -597,6 +597,26 @@ def test_a_disk_that_becomes_full_costs_a_warning_only(images, small, path, monk
     assert_same(small(epochs=4, checkpoint=path).fit(*images), expected)
 
 
+def test_a_file_that_can_not_be_read_meanwhile_costs_a_warning_only(
+    images, small, path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint_file, "SECONDS_BETWEEN_WRITES", 0.0)
+
+    def disturb(epoch, logs):
+        if epoch == 1:
+            path.rename(path.with_suffix(".old"))
+            path.symlink_to(path)  # a circle
+        elif epoch == 2:
+            path.with_suffix(".old").replace(path)
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_begin=disturb)
+    with pytest.warns(UserWarning, match=r"written: .*symbolic links.* The fit goes on") as warned:
+        clf = small(epochs=4, checkpoint=path, callbacks=callback).fit(*images)
+    assert [each.filename for each in warned] == [__file__]
+    monkeypatch.setattr(Training, "run_epoch", lambda training: pytest.fail("It trains again."))
+    assert_same(small(epochs=4, checkpoint=path).fit(*images), clf)
+
+
 def test_it_is_written_every_few_seconds_and_in_a_small_part_of_the_time(
     images, small, path, monkeypatch
 ):

@@ -177,8 +177,8 @@ REFUSED = [
     # texts and files
     ("numbers in str", lambda X: X.astype(str), ValueError, NO_NUMBERS),
     ("numbers in bytes", lambda X: X.astype("S"), ValueError, NO_NUMBERS),
-    ("str in lists", lambda X: X.astype(str).tolist(), ValueError, NO_NUMBERS),
-    ("one str in lists", lambda X: [[1, "2"]] * 90, ValueError, NO_NUMBERS),
+    ("str in lists", lambda X: X.astype(str).tolist(), ValueError, TEXTS.format("str")),
+    ("one str in lists", lambda X: [[1, "2"]] * 90, ValueError, TEXTS.format("str")),
     ("str objects", lambda X: X.astype(str).astype(object), ValueError, TEXTS.format("str")),
     ("one str object", lambda X: with_value(X, "1", object), ValueError, TEXTS.format("str")),
     ("bytes objects", lambda X: with_value(X, b"1", object), ValueError, TEXTS.format("bytes")),

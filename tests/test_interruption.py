@@ -194,18 +194,32 @@ def test_a_search_does_not_go_on_after_an_interrupt(images, small):
     assert not hasattr(search, "best_estimator_")
 
 
-def test_what_is_begun_in_a_thread_ends_before_the_interrupt_is_heard():
+def end_process(number, frame):
+    raise SystemExit(128 + number)
+
+
+@pytest.mark.parametrize(
+    ("number", "handler", "error"),
+    [
+        (signal.SIGINT, signal.default_int_handler, KeyboardInterrupt),
+        (signal.SIGTERM, end_process, SystemExit),
+    ],
+)
+def test_what_is_begun_in_a_thread_ends_before_a_signal_is_heard(number, handler, error):
     ended = []
 
     def run():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.3)
+        for _ in range(2):
+            os.kill(os.getpid(), number)
+            time.sleep(0.1)
         ended.append(True)
 
-    with pytest.raises(KeyboardInterrupt):
-        start.call_in_thread(run)
+    before = signal.signal(number, handler)
+    try:
+        with pytest.raises(error):
+            start.call_in_thread(run)
+    finally:
+        signal.signal(number, before)
     assert ended
     assert "fashioncnn" not in {thread.name for thread in threading.enumerate()}
 

@@ -110,7 +110,7 @@ def test_numbers_that_are_no_integers_are_continuous(dtype, number, shown):
         lambda: encode_labels(y),
         lambda: encode_known_labels(y, np.array([0.0, 1.0]), "y"),
         lambda: labels_to_score(y, np.array([0.0, 1.0])),
-        lambda: check_classes(y),
+        lambda: check_classes(y, None),
     ):
         message = f"Unknown label type: continuous.* must be integers of .* Got {shown}.* in row 1"
         with pytest.raises(ValueError, match=message):

@@ -14,8 +14,6 @@ import tensorflow as tf
 from keras.callbacks import BackupAndRestore, LambdaCallback
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
-from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.fit_data import UserData, check_partial_fit_input
 from fashioncnn._inputs.parameters import Names, Nested, Number
 from fashioncnn._network.fitted import Compilation
 from fashioncnn._network.optimizers import OPTIMIZERS
@@ -133,14 +131,3 @@ def test_constraints_of_our_own_among_those_of_scikit_learn():
     for name, (value, message) in messages.items():
         with pytest.raises(InvalidParameterError, match=f"'{name}' parameter of Mine {message}"):
             validate_parameter_constraints(constraints, accepted | {name: value}, "Mine")
-
-
-def test_classes_of_the_first_partial_fit():
-    """`sklearn.utils.multiclass._check_partial_fit_first_call`."""
-    clf, training = FashionCNNClassifier(), UserData(np.zeros((2, 4)), [0, 1], None)
-    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
-        check_partial_fit_input(clf, training, None, None)
-    data = check_partial_fit_input(clf, training, [0, 1], None)
-    assert data.classes.tolist() == clf.classes_.tolist() == [0, 1]
-    with pytest.raises(ValueError, match="is not the same as on last call to partial_fit"):
-        check_partial_fit_input(clf, training, [0, 1, 2], None)

@@ -191,6 +191,33 @@ def test_a_limited_size_of_files_leaves_the_old_model(run):
 
 @posix
 @pytest.mark.processes
+def test_too_many_open_files_leave_the_old_model_until_some_are_closed(run):
+    saving, loading, *others = run(
+        """
+        models[0].save("model")
+        unlimited = resource.getrlimit(resource.RLIMIT_NOFILE)
+        left_open = [open("model", "rb")]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (left_open[0].fileno() + 1, unlimited[1]))
+        answers = [refusal(models[1].save, "model")]
+        try:
+            loaded()
+        except ValueError as error:
+            answers.append([type(error).__name__, str(error)])
+        left_open.pop().close()  # the remedy
+        answers += [os.listdir(), loaded()]
+        models[1].save("model")
+        resource.setrlimit(resource.RLIMIT_NOFILE, unlimited)
+        print(json.dumps([*answers, loaded()]))
+        """
+    )
+    assert saving[:2] == ["OSError", errno.EMFILE]
+    assert loading[0] == "ModelFileError"
+    assert "Close files that this program has left open" in loading[1]
+    assert others == [["model"], "one", "other"]
+
+
+@posix
+@pytest.mark.processes
 def test_a_killed_process_leaves_the_old_model_or_the_new_and_no_litter(run):
     n_files = run(
         """

@@ -2,7 +2,9 @@
 """The training loop: the same steps as a loop by hand in Keras, and what it reports."""
 
 import math
+import os
 import re
+from contextlib import suppress
 from itertools import chain
 from unittest import mock
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from keras.callbacks import LambdaCallback
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.utils import compute_class_weight
@@ -277,7 +280,8 @@ def test_calls_last_half_a_second_at_most(monkeypatch):
     training.epoch = 1
     training._callbacks = Callbacks()
     training._steps = mock.Mock(take=take)
-    metrics = training._take_steps(ProgressBar(0, 1, 1, 101))
+    training._bar = ProgressBar(0, 1, 101)
+    metrics = training._take_steps()
     assert training._n_steps == 101
     assert metrics == {"accuracy": 0, "loss": 1}
     starts, lengths = zip(*calls, strict=True)
@@ -546,9 +550,69 @@ def test_weights_that_only_the_last_step_spoils(images, small, monkeypatch):
         small(epochs=1).fit(*images)
 
 
-def test_silence_needs_no_output(images, small, monkeypatch):
-    monkeypatch.setattr("sys.stdout", None)
-    small(epochs=1).fit(*images)
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_without_stdout_nothing_is_shown(images, small, monkeypatch, verbose):
+    monkeypatch.setattr("sys.stdout", None)  # as in Python for windows, pythonw
+    small(epochs=2, verbose=verbose).fit(*images)
+
+
+def closed():
+    file = open(os.devnull, "w")  # noqa: SIM115
+    file.close()
+    return file
+
+
+def without_reader():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return open(writer, "w")
+
+
+UNWRITABLE = {
+    "closed": closed,
+    "without a reader": without_reader,
+    "on a full disk": lambda: open("/dev/full", "w"),  # noqa: SIM115
+}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no disk that is always full")
+@pytest.mark.parametrize("verbose", [1, 2])
+@pytest.mark.parametrize("kind", UNWRITABLE)
+def test_training_is_not_lost_where_stdout_takes_no_text(images, small, monkeypatch, kind, verbose):
+    X, y = images
+    expected = small(epochs=3).fit(X, y)
+    output = UNWRITABLE[kind]()
+    monkeypatch.setattr("sys.stdout", output)
+    text = f"^verbose={verbose} can't show progress any more: stdout takes no text .*set verbose=0"
+    with pytest.warns(UserWarning, match=text) as warned:
+        clf = small(epochs=3, verbose=verbose).fit(X, y)
+    monkeypatch.undo()
+    with suppress(OSError):  # what is left in its buffer
+        output.close()
+    assert [each.filename for each in warned] == [__file__]
+    assert clf.history_ == expected.history_
+    np.testing.assert_array_equal(clf.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_training_is_not_lost_where_its_reader_goes_away(images, small, monkeypatch, verbose):
+    reader, writer = os.pipe()
+
+    def leave(epoch, logs):
+        if epoch == 1:
+            shown.append(os.read(reader, 10_000))
+            os.close(reader)
+
+    shown, output = [], open(writer, "w")  # noqa: SIM115
+    monkeypatch.setattr("sys.stdout", output)
+    clf = small(epochs=3, verbose=verbose, callbacks=LambdaCallback(on_epoch_begin=leave))
+    with pytest.warns(UserWarning, match="BrokenPipeError.*Training goes on") as warned:
+        clf.fit(*images)
+    monkeypatch.undo()
+    with suppress(OSError):
+        output.close()
+    assert shown[0].startswith(b"Epoch 1/3")
+    assert (clf.n_iter_, len(warned)) == (3, 1)
 
 
 @pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (2, 4)])

@@ -25,9 +25,14 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 def shortened(items: list[Any], most: int = 20) -> str:
     """Return the first items as text for a message, and how many more there are."""
-    if len(items) <= most:
-        return str(items)
-    return f"{str(items[:most])[:-1]}, ... and {len(items) - most} more]"
+    more = f", ... and {len(items) - most} more" if len(items) > most else ""
+    return f"[{', '.join(map(shortened_repr, items[:most]))}{more}]"
+
+
+def shortened_repr(value: Any, most: int = 200) -> str:
+    """Return how Python writes a value, for a message: only its beginning where that is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 @contextmanager

@@ -220,8 +220,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         An int gives the same result in every run with the same number of threads. Continued
         training goes on with the random numbers of the first fit.
     verbose : {0, 1, 2}, default=0
-        0 is silent, 1 shows a progress bar for each epoch, 2 a line. What TensorFlow writes to
-        stderr when it is imported is its own.
+        0 is silent, 1 shows a progress bar for each epoch, 2 a line. Where stdout takes no text
+        any more, as a pipe without a reader, a warning says so and training goes on. What
+        TensorFlow writes to stderr when it is imported is its own.
 
     Attributes
     ----------

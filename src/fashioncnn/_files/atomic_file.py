@@ -16,10 +16,14 @@ if sys.platform != "win32":
     import fcntl
 
 _TEMPORARY_NAME = re.compile(r"\.fashioncnn-[0-9a-f]{16}\.tmp")
+_STANDARD_ERROR = 2  # the last of the three descriptors that stand for standard streams
 _SECONDS_OF_A_WRITER = 3600  # after which Windows' temporary files are those of dead writers
 
 _FREE_SPACE = "Delete files there that are not needed, or save to a folder on another disk"
 _TAKE_YOUR_OWN = "Save to a folder, or to a file, that you may write to"
+CLOSE_FILES = (
+    "Close files that this program has left open, or raise the limit that `ulimit -n` shows"
+)
 _REMEDIES: Mapping[int | None, str] = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
@@ -27,6 +31,8 @@ _REMEDIES: Mapping[int | None, str] = {
     errno.EACCES: _TAKE_YOUR_OWN,
     errno.EPERM: _TAKE_YOUR_OWN,
     errno.EROFS: _TAKE_YOUR_OWN,
+    errno.EMFILE: CLOSE_FILES,
+    errno.ENFILE: CLOSE_FILES,
     errno.ENOENT: "Make the folder first, by os.makedirs, or save to a folder that exists",
     errno.EISDIR: "Add the name of a file to the name of the folder",
     errno.ENAMETOOLONG: "Take a shorter name, and a folder with a shorter path",
@@ -132,7 +138,7 @@ def _find_target(name: str) -> tuple[str, int | None]:
 def _replace(target: str, mode: int | None, parts: Iterable[bytes | memoryview]) -> bool:
     """Write a temporary file and give it the target's name; return False to be called again."""
     temporary = os.path.join(os.path.dirname(target), f".fashioncnn-{secrets.token_hex(8)}.tmp")
-    opener = partial(os.open, mode=0o666 if mode is None else mode)  # less what the umask takes
+    opener = partial(_open_new, mode=0o666 if mode is None else mode)  # less what the umask takes
     try:
         with open(temporary, "xb", buffering=0, opener=opener) as file:
             descriptor = file.fileno()
@@ -149,6 +155,23 @@ def _replace(target: str, mode: int | None, parts: Iterable[bytes | memoryview])
     finally:
         with suppress(OSError):
             os.unlink(temporary)
+
+
+def _open_new(path: str, flags: int, mode: int) -> int:
+    """Open a file, but not as a standard stream of a process that has closed it.
+
+    What any library writes to that stream meanwhile, such as a log, would go into the file.
+    """
+    descriptor = os.open(path, flags, mode)
+    if sys.platform == "win32" or descriptor > _STANDARD_ERROR:
+        return descriptor
+    try:
+        other = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _STANDARD_ERROR + 1)
+    finally:
+        os.close(descriptor)
+    os.truncate(other, 0)  # of what has gone into it until now
+    os.lseek(other, 0, os.SEEK_SET)
+    return other
 
 
 def _claim(descriptor: int, temporary: str) -> bool:

@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NoReturn
 
 from fashioncnn._files.atomic_file import file_name, write_atomically
@@ -17,7 +17,7 @@ from fashioncnn._files.checkpoint_content import (
     Stand,
     write_content,
 )
-from fashioncnn._files.open_file import open_regular_file
+from fashioncnn._files.open_file import open_regular_file, refuse_unreadable
 from fashioncnn._files.versions import installed_versions
 from fashioncnn._messages import warn_user
 from fashioncnn._network.checkpoint import ResumableState
@@ -94,7 +94,7 @@ class CheckpointFile:
         """
         plan.refuse_many(self._refuse)
         self._plan = plan
-        with suppress(FileNotFoundError), self._opened() as content:
+        with self._readable(), suppress(FileNotFoundError), self._opened() as content:
             if content.conditions is not None:
                 self._check_conditions(content.conditions, plan.conditions)
             return content.read(plan)
@@ -119,9 +119,9 @@ class CheckpointFile:
         UserWarning
             If it can't be written, as on a full disk.
         """
-        self._check()
         started = time.monotonic()
         try:
+            self._is_there()
             self._write(stand)
         except (MemoryError, OSError) as error:
             warn_user(
@@ -144,10 +144,18 @@ class CheckpointFile:
             yield content
 
     def _check(self) -> bool:
-        """Check that the file, if there is one, is of this fit; return whether there is one."""
+        """Do as `_is_there`; a file that can't be read is refused."""
+        with self._readable():
+            return self._is_there()
+
+    def _is_there(self) -> bool:
+        """Say whether there is a file, which must be of this fit."""
         with suppress(FileNotFoundError), self._opened():
             return True
         return False
+
+    def _readable(self) -> AbstractContextManager[None]:
+        return refuse_unreadable(self._refuse, TAKE_ANOTHER)
 
     def _remove_empty(self) -> None:
         """Remove the file, if it says no more than whose it is."""

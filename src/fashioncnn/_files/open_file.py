@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Opening a file to read: regular files only, so that reading never waits and always ends."""
 
+import errno
 import os
 import re
 import stat
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, BinaryIO
 
-from fashioncnn._files.atomic_file import file_name
+from fashioncnn._files.atomic_file import CLOSE_FILES, file_name
 from fashioncnn._files.fields import Refuse
 from fashioncnn._files.model_file import ModelFile, refuse_to_load
 
@@ -37,7 +38,8 @@ def open_model_file(
     name = file_name(path)
     _check_arguments(sha256, max_bytes)
     refuse = refuse_to_load(name)
-    with open_regular_file(name, refuse, _PASS_ANOTHER) as (file, size):
+    readable = refuse_unreadable(refuse, _PASS_ANOTHER)
+    with readable, open_regular_file(name, refuse, _PASS_ANOTHER) as (file, size):
         if size > max_bytes:
             refuse(
                 "the file",
@@ -56,28 +58,36 @@ def open_regular_file(name: str, refuse: Refuse, *advice: str) -> Iterator[tuple
     name : str
         The file.
     refuse : callable
-        Raises the error where it is no regular file, or can't be read.
+        Raises the error where it is no regular file.
     *advice : str
         What to do then, if `refuse` does not know it.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If it can't be opened.
     """
+    with open(name, "rb", opener=_open) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            refuse(
+                "the path",
+                "names a folder, a device or a pipe, and should name a file",
+                *advice,
+            )
+        yield file, status.st_size
+
+
+@contextmanager
+def refuse_unreadable(refuse: Refuse, *advice: str) -> Iterator[None]:
+    """Refuse a file that can't be read, with the advice; one that is missing is not found."""
     try:
-        with open(name, "rb", opener=_open) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                refuse(
-                    "the path",
-                    "names a folder, a device or a pipe, and should name a file",
-                    *advice,
-                )
-            yield file, status.st_size
+        yield
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # another file would not do
+            advice = (f"{CLOSE_FILES}.",)
         refuse("the file", f"can't be read: {error.strerror or error}", *advice)
 
 

@@ -10,7 +10,10 @@ import numpy as np
 # Types with one of these attributes are array-likes. Data sets and generators have none of them.
 _ARRAY_ATTRIBUTES = ("__array__", "__array_interface__", "__dlpack__")
 _REFUSED = ("tocsr", "collect")  # of sparse matrices and lazy frames
-_SCALARS = frozenset({bool, int, float, *np.sctypeDict.values()})
+_TEXTS = (str, bytes)
+_SCALARS = frozenset(
+    {bool, int, float, *(kind for kind in np.sctypeDict.values() if not issubclass(kind, _TEXTS))}
+)
 FILES = (str, bytes, bytearray, os.PathLike)
 SPARSE = (
     "Sparse data was passed for {}, but dense data is required. Use '.toarray()' to convert to a "
@@ -92,14 +95,19 @@ def _has_attribute(kind: type, *attributes: str) -> bool:
     return any(hasattr(kind, attribute) for attribute in attributes)
 
 
-def _convert_items(items: Sequence[Any], name: str, what: str) -> Sequence[Any]:
+def _convert_items(items: Sequence[Any], name: str, what: str) -> Sequence[Any] | np.ndarray:
     """Convert the array-likes in a list, and those in lists within it, by `to_array`.
 
-    `np.asarray` alone would ignore masks, and its errors would not name the item. A list within
-    the list that begins with a number is left to it: looking at all the numbers would take as long
-    as converting them.
+    `np.asarray` alone would ignore masks, and its errors would not name the item. It would also
+    give each value the room of the longest text, so a list with texts becomes an array of objects.
     """
-    kinds = set(map(type, items)) - _SCALARS - {np.ndarray}
+    kinds = set(map(type, items))
+    if kinds <= {list, tuple} and _are_lists_of_numbers(items):
+        return items
+    kinds -= _SCALARS
+    if any(issubclass(kind, _TEXTS) for kind in kinds):
+        return np.array(items, dtype=object)
+    kinds -= {np.ndarray}
     lists = {kind for kind in kinds if issubclass(kind, (list, tuple))}
     arrays = {kind for kind in kinds if _has_attribute(kind, *_ARRAY_ATTRIBUTES, *_REFUSED)}
     if not lists and not arrays:
@@ -108,9 +116,22 @@ def _convert_items(items: Sequence[Any], name: str, what: str) -> Sequence[Any]:
     for i, item in enumerate(items):
         if type(item) in arrays:
             result[i] = to_array(item, f"{name}[{i}]", what)
-        elif type(item) in lists and item and type(item[0]) not in _SCALARS:
+        elif type(item) in lists and not _SCALARS.issuperset(map(type, item)):
             result[i] = _convert_items(item, f"{name}[{i}]", what)
     return result
+
+
+def _are_lists_of_numbers(items: Sequence[Any]) -> bool:
+    """Say whether lists have Python's numbers only, by adding them up: nothing looks quicker.
+
+    It may say no where they have, and a sum of others is of another type or fails.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            is_number = type(items[0][0]) in (int, float)
+            return is_number and set(map(type, map(sum, items))) <= {int, float}
+    except Exception:
+        return False
 
 
 def to_numbers(array: np.ndarray, name: str) -> np.ndarray:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fashioncnn._inputs.images import check_first_images, check_images
 from fashioncnn._inputs.labels import (
@@ -176,8 +175,7 @@ def check_partial_fit_input(
 
     Weights stay as they are: those of other calls, to which they relate, are not known.
     """
-    _check_partial_fit_first_call(estimator, None if classes is None else check_classes(classes))
-    classes = estimator.classes_  # scikit-learn has set it, if this is the first call
+    classes = check_classes(classes, getattr(estimator, "classes_", None))
     refuse_one_class(len(classes), "classes")
     refuse_balanced(estimator.class_weight)
     codes = encode_known_labels(training.y, classes, "y", is_piece=True)

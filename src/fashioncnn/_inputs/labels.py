@@ -12,10 +12,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from fashioncnn._inputs.arrays import FILES, is_missing, kinds_of, to_array
-from fashioncnn._messages import TRAIN_ANEW, shortened, warn_user
+from fashioncnn._messages import TRAIN_ANEW, shortened, shortened_repr, warn_user
 
 # What messages call labels, by the kind of their dtype. Labels of all other kinds are numbers.
 _KIND_NAMES = {"O": "string", "U": "string", "M": "date", "m": "duration"}
+_WIDEST = 256  # characters; where a text in a list has more, all stay objects
 
 
 def check_labels(y: Any, name: str = "y", *, warn: bool = True) -> np.ndarray:
@@ -67,17 +68,21 @@ def check_labels(y: Any, name: str = "y", *, warn: bool = True) -> np.ndarray:
 
 
 def _as_array(y: Any, name: str) -> np.ndarray:
-    """Convert labels to an array in which each is what it was: NumPy may make texts of others."""
+    """Convert labels to an array in which each is what it was: NumPy may make texts of others.
+
+    Texts in a list become an array of fixed width, as NumPy makes it, where they are not long: each
+    text, and each prediction, would take the room of the longest.
+    """
     if isinstance(y, Number):  # an array without dimensions, which has a message of its own
         return np.asarray(y)
     if isinstance(y, Sequence) and not isinstance(y, (*FILES, memoryview)):
         y = list(y)
         _refuse_bytes(set(map(type, y)), name)
     labels = np.asarray(to_array(y, name, "an array of labels"))
-    if isinstance(y, list) and labels.dtype.kind in "SU":
-        objects = np.array(y, dtype=object)
-        if kinds_of(objects) - {str, np.str_}:  # members of an enumeration, too, which are texts
-            labels = objects
+    if isinstance(y, list) and labels.dtype == object:
+        # Members of an enumeration are texts, too.
+        if kinds_of(labels) <= {str, np.str_} and max(map(len, labels.ravel())) <= _WIDEST:
+            labels = labels.astype(str)
     elif labels.dtype.kind == "T":  # texts of variable width, which scikit-learn does not take
         labels = labels.astype(object)
     _refuse_bytes(kinds_of(labels) if labels.dtype == object else {labels.dtype.type}, name)
@@ -148,8 +153,8 @@ def _convert_objects(labels: np.ndarray, name: str) -> np.ndarray:
         if not others:
             return converted
     row = others[0]
-    got = repr(labels[row]) if row and kinds[row] else type(labels[row]).__name__
-    got = f"{labels[0]!r} in row 0 and {got}" if row else got
+    got = shortened_repr(labels[row]) if row and kinds[row] else type(labels[row]).__name__
+    got = f"{shortened_repr(labels[0])} in row 0 and {got}" if row else got
     raise ValueError(
         f"Unknown label type: unknown. The labels in {name} must be all strings, all numbers of at "
         "most 64 bits, all dates, or all datetimes without a time zone, to the microsecond. "
@@ -247,7 +252,7 @@ def labels_to_score(y: Any, classes: np.ndarray) -> np.ndarray:
         kinds = " and ".join(sorted((kind, other), reverse=True))
         raise ValueError(
             f"Mix of label input types ({kinds}): y has "
-            f"{labels_to_list(labels[:1])[0]!r} in row 0, but the classes are "
+            f"{shortened_repr(labels_to_list(labels[:1])[0])} in row 0, but the classes are "
             f"{shortened(labels_to_list(classes))}."
         )
     return labels
@@ -279,17 +284,40 @@ def refuse_other_classes(classes: np.ndarray, before: np.ndarray) -> None:
         )
 
 
-def check_classes(classes: Any) -> np.ndarray:
-    """Check the classes that the first call of `partial_fit` is given.
+def check_classes(classes: Any, before: np.ndarray | None) -> np.ndarray:
+    """Check the classes that a call of `partial_fit` is given, and return all classes, sorted.
+
+    scikit-learn's own check makes texts of fixed width of them, as wide as the longest.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,) or None
+        The classes; the first call needs them.
+    before : ndarray of shape (n_classes,) or None
+        The sorted classes of the calls before.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not a sequence of labels of one kind.
+        If they are not a sequence of labels of one kind, or other classes than before.
     """
-    if np.ndim(classes) != 1:
+    if classes is None:
+        if before is None:  # scikit-learn's message
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return before
+    n_dimensions = np.array(classes, dtype=object).ndim
+    if n_dimensions != 1:
         raise ValueError(
             "classes must be a sequence of labels, as np.unique(y) gives. Got "
-            f"{type(classes).__name__} of {np.ndim(classes)} dimensions."
+            f"{type(classes).__name__} of {n_dimensions} dimensions."
         )
-    return check_labels(classes, "classes")
+    classes = np.unique(check_labels(classes, "classes"))
+    if before is None:
+        return classes
+    if not np.array_equal(before, classes):
+        raise ValueError(
+            f"`classes={shortened(labels_to_list(classes))}` is not the same as on last call to "
+            f"partial_fit, was: {shortened(labels_to_list(before))}. Leave classes out, or take a "
+            "new classifier, as sklearn.base.clone makes."
+        )
+    return before

@@ -81,7 +81,10 @@ def get_or_make(
 
 
 def call_in_thread(function: Callable[[], T]) -> T:
-    """Call a function in a new thread, and wait for it even if the user interrupts."""
+    """Call a function in a new thread, and wait for it even if a signal ends the waiting.
+
+    Its handler raises KeyboardInterrupt after Ctrl-C, and whatever its author likes after others.
+    """
     results: list[T] = []
     errors: list[BaseException] = []
     began, ended = threading.Event(), threading.Event()
@@ -98,8 +101,8 @@ def call_in_thread(function: Callable[[], T]) -> T:
     try:
         threading.Thread(target=run, name="fashioncnn", daemon=True).start()
         _wait(ended)  # Thread.join would wait no more after an interrupt
-    except KeyboardInterrupt:
-        if began.wait(_SECONDS_TO_BEGIN):  # else the interrupt was there before the thread
+    except BaseException:
+        if began.wait(_SECONDS_TO_BEGIN):  # else the signal was there before the thread
             _wait(ended)
         raise
     if errors:
@@ -110,7 +113,7 @@ def call_in_thread(function: Callable[[], T]) -> T:
 def _wait(event: threading.Event) -> None:
     try:
         event.wait()
-    except KeyboardInterrupt:
+    except BaseException:
         _wait(event)
         raise
 

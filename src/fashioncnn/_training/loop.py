@@ -65,6 +65,7 @@ class Training:
     _steps: CompiledSteps
     _program: Program
     _optimizer: OptimizerProgress
+    _bar: ProgressBar
     _history: History  # of this training
     _loss_at_start: float
     _best_epoch: int
@@ -154,6 +155,8 @@ class Training:
         n_steps = task.batches.n_steps
         params = {"verbose": settings.verbose, "epochs": task.n_epochs, "steps": n_steps}
         self._callbacks.begin(params, self._optimizer)
+        verbose = 0 if self._callbacks.show_progress else settings.verbose
+        self._bar = ProgressBar(verbose, task.n_epochs, n_steps)
         self.epoch = self._best_epoch = self._callbacks.first_epoch
         self._history = empty_history(self.epoch)
         self._n_steps = self.epoch * n_steps
@@ -209,14 +212,13 @@ class Training:
         callbacks, task = self._callbacks, self.task
         self.epoch += 1
         callbacks.call("on_epoch_begin", self.epoch - 1, {})
-        verbose = 0 if callbacks.show_progress else task.settings.verbose
-        bar = ProgressBar(verbose, self.epoch, task.n_epochs, task.batches.n_steps)
-        metrics = self._take_steps(bar)
+        self._bar.begin(self.epoch)
+        metrics = self._take_steps()
         self._refuse_non_finite("training loss", metrics["loss"])
         if task.split.validation is not None:
             metrics |= self._validate()
             self._refuse_non_finite("validation loss", metrics["val_loss"])
-        bar.finish(metrics)
+        self._bar.finish(metrics)
         noted = {**metrics, "learning_rate": self._optimizer.learning_rate}
         callbacks.end_epoch(self.epoch - 1, metrics)
         self._note({name: [value] for name, value in noted.items()})
@@ -229,7 +231,7 @@ class Training:
             self._best = self._checkpoint()
             self.result = self._result()
 
-    def _take_steps(self, bar: ProgressBar) -> dict[str, float]:
+    def _take_steps(self) -> dict[str, float]:
         """Take the steps of an epoch, as many in a call as fit into a short time; return metrics.
 
         The order of rows is decided by the number of the epoch since the initial weights, and so is
@@ -256,7 +258,7 @@ class Training:
             self._callbacks.end_batch(step, metrics)
             if self._callbacks.stop_training or not math.isfinite(loss):
                 break
-            bar.update(n_taken, metrics)
+            self._bar.update(n_taken, metrics)
         self._n_steps = first_step + n_taken
         return metrics
 

@@ -2,34 +2,63 @@
 """How far training has come: what the user is shown, and what the optimizer counts."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
+from fashioncnn._messages import warn_user
 from fashioncnn._network.schedules import learning_rates
 from fashioncnn._tensorflow.backend import keras
 
 
 class ProgressBar:
-    """Keras' own progress bar: silent, a bar, or a line per epoch, as `verbose` is 0, 1 or 2."""
+    """Keras' own progress bar: silent, a bar, or a line per epoch, as `verbose` is 0, 1 or 2.
 
-    def __init__(self, verbose: int, epoch: int, n_epochs: int, n_steps: int) -> None:
-        self._n_steps = n_steps
-        self._bar = None
-        if verbose:
-            names = ("accuracy", "loss", "val_accuracy", "val_loss")
-            sys.stdout.write(f"Epoch {epoch}/{n_epochs}\n")
-            self._bar = keras.utils.Progbar(n_steps, verbose=verbose, stateful_metrics=names)
+    Training goes on where stdout takes no more, since its reader has ended or its disk is full: a
+    warning says so, once. Without a stdout, as in Python for windows, nothing is shown.
+    """
+
+    _bar: Any  # of the epoch
+
+    def __init__(self, verbose: int, n_epochs: int, n_steps: int) -> None:
+        self._verbose, self._n_epochs, self._n_steps = verbose, n_epochs, n_steps
+        self._is_shown = verbose > 0 and sys.stdout is not None
+
+    def begin(self, epoch: int) -> None:
+        """Show that an epoch begins, counted from 1."""
+        self._show(self._begin, epoch)
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Show the metrics so far."""
-        if self._bar is not None:
-            self._bar.update(step, list(metrics.items()), finalize=False)
+        self._show(self._update, step, metrics, is_last=False)
 
     def finish(self, metrics: Mapping[str, float]) -> None:
         """Show the metrics of the whole epoch."""
-        if self._bar is not None:
-            self._bar.update(self._n_steps, list(metrics.items()), finalize=True)
+        self._show(self._update, self._n_steps, metrics, is_last=True)
+
+    def _begin(self, epoch: int) -> None:
+        sys.stdout.write(f"Epoch {epoch}/{self._n_epochs}\n")
+        names = ("accuracy", "loss", "val_accuracy", "val_loss")
+        self._bar = keras.utils.Progbar(
+            self._n_steps, verbose=self._verbose, stateful_metrics=names
+        )
+
+    def _update(self, step: int, metrics: Mapping[str, float], *, is_last: bool) -> None:
+        self._bar.update(step, list(metrics.items()), finalize=is_last)
+
+    def _show(self, show: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        if not self._is_shown:
+            return
+        try:
+            show(*arguments, **options)
+        except (OSError, ValueError) as error:  # a ValueError, where it is closed
+            self._is_shown = False
+            warn_user(
+                f"verbose={self._verbose} can't show progress any more: stdout takes no text "
+                f"({type(error).__name__}: {error}). Training goes on. Next time set verbose=0, or "
+                "let stdout go to a file with space or to a program that reads until the end."
+            )
 
 
 class OptimizerProgress:

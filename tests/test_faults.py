@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Faults of a process and of what it stands in, each injected for real in a process of its own."""
+
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(os.name != "posix", reason="POSIX only"),
+]
+
+BEGINNING = """
+import json, os, signal, sys, threading, time
+from functools import partial
+import numpy as np
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+
+X, y = load_fashion_mnist_sample("train")
+X, y = X[:300], y[:300]
+make = partial(FashionCNNClassifier, (4,), (), epochs=3, random_state=0)
+
+class CallAt:  # a stdout that calls a function when an epoch begins
+    def __init__(self, epoch, function):
+        self.start, self.function = f"Epoch {epoch}/", function
+
+    def write(self, text):
+        if text.startswith(self.start):
+            self.function()
+
+    def flush(self):
+        pass
+"""
+
+
+@pytest.fixture
+def run(tmp_path, user_environment):
+    """Give a function that runs a script in a folder and returns what it prints as JSON."""
+
+    def run(script, *arguments, command=(sys.executable,), returncode=0, **variables):
+        (tmp_path / "script.py").write_text(BEGINNING + script)
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        ended = subprocess.run(
+            [*command, tmp_path / "script.py", *arguments],
+            cwd=folder,
+            env=user_environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert ended.returncode == returncode, ended.stderr
+        assert not re.search("Traceback|Fatal|ignored|terminate called", ended.stderr), ended.stderr
+        assert os.listdir(folder) == []  # no fault leaves a file of ours
+        return json.loads(ended.stdout or "null")
+
+    return run
+
+
+KILLED_WORKER = """
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from keras.callbacks import Callback
+from sklearn.model_selection import GridSearchCV
+
+class Dies(Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def scores(n_jobs, **grid):
+    grid = {"learning_rate": [0.01, 0.001], **grid}
+    search = GridSearchCV(make(), grid, cv=2, n_jobs=n_jobs, scoring="neg_log_loss")
+    return search.fit(X, y).cv_results_["mean_test_score"].tolist()
+
+if __name__ == "__main__":
+    before = scores(2)
+    try:
+        scores(2, callbacks=[None, Dies()])
+    except TerminatedWorkerError as error:
+        text = str(error)
+    print(json.dumps([text, before, scores(2), scores(1)]))
+"""
+
+
+def test_after_a_killed_worker_another_search_works(run, tmp_path):
+    """joblib loses the results of the others; nothing of ours is in the way of another search."""
+    (tmp_path / "temporary").mkdir()
+    text, before, after, alone = run(KILLED_WORKER, TMPDIR=str(tmp_path / "temporary"))
+    assert "SIGKILL" in text
+    assert after == before == pytest.approx(alone, rel=1e-3)
+    assert os.listdir(tmp_path / "temporary") == []
+
+
+ONE_THREAD = """
+from sklearn.model_selection import GridSearchCV
+
+if __name__ == "__main__":
+    grid = {"learning_rate": [0.01, 0.001], "batch_size": [32, 77]}
+    found = []
+    for n_jobs in (1, 2):
+        search = GridSearchCV(make(), grid, cv=2, n_jobs=n_jobs, scoring="neg_log_loss").fit(X, y)
+        losses = [search.cv_results_[f"split{fold}_test_score"].tolist() for fold in (0, 1)]
+        found.append([losses, search.best_params_, search.predict_proba(X).tolist()])
+    print(json.dumps(found))
+"""
+
+
+def test_one_job_and_two_agree_to_the_bit_with_one_thread_each(run):
+    one, two = run(ONE_THREAD, TF_NUM_INTRAOP_THREADS="1")
+    assert one == two
+
+
+THREADS = """
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
+
+def n_started(_):
+    before = len(os.listdir("/proc/self/task"))
+    make().fit(X, y).predict(X)
+    return len(os.listdir("/proc/self/task")) - before
+
+if __name__ == "__main__":
+    found = []
+    for n_threads in (1, 2, 5):
+        with parallel_config("loky", n_jobs=2, inner_max_num_threads=n_threads):
+            found.append(Parallel()(map(delayed(n_started), range(2))))
+    get_reusable_executor().shutdown()
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_starts_as_many_threads_as_it_is_granted(run):
+    one, two, five = map(max, run(THREADS))
+    assert 1 <= two - one <= 2  # a pool within operations, and one between them
+    assert five - two == 2 * 3
+
+
+MAPS = """
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
+
+def fitted_on(X, y):
+    names = [array.filename if isinstance(array, np.memmap) else None for array in (X, y)]
+    clf = make().fit(X, y)
+    return names, X.flags.writeable, clf.predict_proba(X).tolist(), clf.score(X, y)
+
+if __name__ == "__main__":
+    found = []
+    for most in (None, 1):
+        with parallel_config("loky", n_jobs=2, max_nbytes=most):
+            found += Parallel()([delayed(fitted_on)(X, y)])
+    (_, _, *copied), (names, is_writeable, *mapped) = found
+    assert all(name.startswith(os.environ["JOBLIB_TEMP_FOLDER"]) for name in names), names
+    assert not is_writeable
+    assert copied == mapped
+    get_reusable_executor().shutdown()
+    print("null")
+"""
+
+
+def test_workers_train_on_maps_in_a_folder_of_the_user(run, tmp_path):
+    (tmp_path / "maps").mkdir()
+    run(MAPS, JOBLIB_TEMP_FOLDER=str(tmp_path / "maps"))
+    assert os.listdir(tmp_path / "maps") == []
+
+
+SIGNALS = """
+def end(number, frame):
+    sys.exit(number)
+
+def fit_until(handler, number=signal.SIGTERM):  # hear a signal in the third epoch
+    before = signal.signal(number, handler)
+    sys.stdout = CallAt(3, lambda: os.kill(os.getpid(), number))
+    clf = make(verbose=2)
+    try:
+        clf.fit(X, y)
+    except (KeyboardInterrupt, SystemExit) as error:
+        return type(error).__name__, vars(clf).get("n_iter_"), clf
+    finally:
+        sys.stdout = sys.__stdout__
+
+def end_the_import():
+    while "tensorflow" not in sys.modules:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+signal.signal(signal.SIGTERM, end)
+threading.Thread(target=end_the_import).start()
+try:
+    make().fit(X, y)
+except SystemExit:
+    assert "fashioncnn._tensorflow.backend" in sys.modules  # to its end
+
+found = []
+expected = make(epochs=2).fit(X, y).predict_proba(X)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    *answer, clf = fit_until(signal.default_int_handler, number)
+    assert (clf.predict_proba(X) == expected).all()
+    found.append(answer)
+*answer, clf = fit_until(end)
+clf.set_params(epochs=2, verbose=0).fit(X, y)
+assert (clf.predict_proba(X) == expected).all()
+print(json.dumps([*found, answer]), flush=True)
+fit_until(signal.SIG_DFL)
+"""
+
+
+def test_other_signals_than_the_keyboards_keep_what_their_handlers_let(run):
+    found = run(SIGNALS, returncode=-signal.SIGTERM)
+    assert found == [["KeyboardInterrupt", 2]] * 2 + [["SystemExit", None]]
+
+
+EXITS = """
+reached, ended = threading.Event(), []
+
+def fit():
+    sys.stdout = CallAt(3, reached.set)
+    ended.append(make(epochs=3 if sys.argv[1] == "another thread" else 10**6, verbose=2).fit(X, y))
+
+def wait_for(module):
+    while module not in sys.modules:
+        time.sleep(0.001)
+
+if sys.argv[1] == "another thread":
+    threading.Thread(target=sys.exit).start()
+    fit()
+    assert len(ended) == 1
+elif sys.argv[1] == "the import":
+    threading.Thread(target=fit, daemon=True).start()
+    wait_for("tensorflow")
+elif sys.argv[1] == "compiling":
+    threading.Thread(target=fit, daemon=True).start()
+    wait_for("fashioncnn._training.loop")
+else:
+    threading.Thread(target=fit, daemon=True).start()
+    reached.wait()
+sys.exit(3)
+"""
+STRICT = (sys.executable, "-X", "faulthandler", "-W", "error", "-W", "ignore::DeprecationWarning")
+
+
+@pytest.mark.parametrize("moment", ["another thread", "the import", "compiling", "an epoch"])
+def test_an_exit_while_a_thread_fits_is_quiet(run, moment):
+    run(EXITS, moment, command=STRICT, returncode=3)
+
+
+RACE = """
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+def at_once(function, *values):
+    barrier = threading.Barrier(len(values))
+
+    def call(value):
+        barrier.wait()
+        return function(value)
+
+    with ThreadPoolExecutor(len(values)) as pool:
+        return list(pool.map(call, values))
+
+def fitted(seed):
+    return make(random_state=seed).fit(X, y).predict_proba(X)
+
+if sys.argv[1] == "predict":
+    path = sys.argv[2]
+    clf = pickle.load(open(path, "rb"))
+    assert "tensorflow" not in sys.modules
+    sizes = [*range(1, 9), *range(293, 301)]
+    function = lambda n: clf.predict_proba(X[:n])
+else:
+    sizes, function = [0, 1], fitted
+raced = at_once(function, *sizes)
+for size, values in zip(sizes, raced, strict=True):
+    assert (values == function(size)).all(), size
+"""
+
+
+def test_sixteen_threads_start_tensorflow_with_their_first_predictions(run, trained, tmp_path):
+    path = tmp_path / "trained"
+    path.write_bytes(pickle.dumps(trained))
+    run(RACE, "predict", str(path))
+
+
+def test_two_threads_start_tensorflow_with_their_fits(run):
+    run(RACE, "fit")
+
+
+CLOSED = """
+from sklearn.base import clone
+
+path = sys.argv[1]
+assert not any([sys.stdin, sys.stdout, sys.stderr])
+clf = make().fit(X, y)
+expected = clf.predict_proba(X)
+for verbose in (1, 2):
+    assert (clone(clf).set_params(verbose=verbose).fit(X, y).predict_proba(X) == expected).all()
+others, done = [os.open(os.devnull, os.O_RDONLY) for _ in range(2)], threading.Event()
+assert others == [0, 1]  # so that the next file would be number 2
+
+def log():  # to stderr, as libraries do, whoever has its number now
+    while not done.is_set():
+        try:
+            os.write(2, b"a line of a log")
+        except OSError:
+            pass
+
+logger = threading.Thread(target=log)
+logger.start()
+try:
+    for _ in range(100):
+        clf.save(path)
+        assert (FashionCNNClassifier.load(path).predict_proba(X) == expected).all()
+finally:
+    done.set()
+    logger.join()
+"""
+
+
+def test_without_standard_streams_all_works_and_no_log_goes_into_a_file(run, tmp_path):
+    without = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable)
+    run(CLOSED, str(tmp_path / "model"), command=without)
