@@ -29,9 +29,6 @@ EPOCHS = 6
 MOST_BYTES = 1000  # that the system takes at a time
 KNOWN_WARNINGS = "precision='bfloat16'|learning_rate_schedule=|test_time_flip=True"
 
-if os.name == "posix":
-    get_context("forkserver").set_forkserver_preload(["fashioncnn._training.loop"])
-
 
 def _pictures(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Make pictures of three classes, told apart by a bright row that some of them lack."""
@@ -225,6 +222,7 @@ class FitProcess:
 
     def __init__(self, fit: Fit, moment: Moment | None = None, method: str = "forkserver") -> None:
         context: Any = get_context(method)
+        context.set_forkserver_preload(["fashioncnn._training.loop"])
         self.progress = context.RawArray("i", 4)
         self._receiver, sender = context.Pipe(duplex=False)
         arguments = (fit, moment, self.progress, sender)
