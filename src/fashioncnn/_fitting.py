@@ -176,6 +176,43 @@ def _split(estimator: Any, data: TrainingData, checkpoint: Checkpoint) -> Traini
     return split
 
 
+def _plan(task: "TrainingTask") -> Plan:
+    """Return what decides what the file of a fit holds."""
+    from fashioncnn._tensorflow.backend import n_threads
+
+    settings = task.settings
+    return Plan(
+        task.network.architecture,
+        task.checkpoint,
+        has_sums=settings.weight_averaging > 0,
+        conditions=Conditions(settings.precision, n_threads()),
+    )
+
+
+def _initial_network(
+    estimator: Any, data: TrainingData, previous: FittedNetwork | None
+) -> tuple[Architecture, Checkpoint]:
+    """Return the architecture, and its initial weights or where training has left it."""
+    image_shape = data.images.pixels.shape[1:]
+    architecture = build_architecture(vars(estimator), image_shape, len(data.classes))
+    if previous is not None:
+        previous.refuse_changes(architecture, estimator.scaling)
+        return architecture, previous.checkpoint
+    warn_of_many_parameters(architecture)
+    seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
+    return architecture, new_checkpoint(architecture, seed)
+
+
+def _split(estimator: Any, data: TrainingData, checkpoint: Checkpoint) -> TrainingSplit:
+    """Hold out a part, and warn if early stopping may cut off the schedule over the rest."""
+    fraction = estimator.validation_fraction
+    if fraction is None and estimator.early_stopping:
+        fraction = _EARLY_STOPPING_FRACTION
+    split = split_data(data, fraction, checkpoint.seeds.split)
+    warn_of_cut_schedule(estimator, len(split.rows))
+    return split
+
+
 def is_interrupt(error: BaseException | None) -> bool:
     """Say whether the user interrupts: within TensorFlow's C code that becomes a SystemError."""
     while error is not None and not isinstance(error, KeyboardInterrupt):

@@ -18,7 +18,7 @@ from fashioncnn import __version__
 from fashioncnn._files.atomic_file import write_atomically
 from fashioncnn._files.model_file import write_model
 from fashioncnn._files.open_file import open_model_file
-from fashioncnn._fitting import Fit, is_interrupt
+from fashioncnn._fitting import Fit
 from fashioncnn._inputs.fit_data import (
     PreviousFit,
     TrainingData,
@@ -604,14 +604,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         try:
             fit.run()
             self._assign(checked, fit)
-        except (KeyboardInterrupt, SystemError) as error:
-            if not is_interrupt(error):
-                raise
+        except KeyboardInterrupt:
             if fit.result is not None:
                 self._assign(checked, fit)
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise KeyboardInterrupt from error
+            raise
         return self
 
     def _assign(self, checked: Self, fit: Fit) -> None:

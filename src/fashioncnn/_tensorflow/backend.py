@@ -156,6 +156,8 @@ def call_in_eager_mode(function: Callable[[], T]) -> T:
 
     Raises
     ------
+    KeyboardInterrupt
+        If the user interrupts, also within TensorFlow's C code, which makes a SystemError of it.
     MemoryError
         If TensorFlow finds too little of it.
     """
@@ -169,6 +171,16 @@ def call_in_eager_mode(function: Callable[[], T]) -> T:
             "filters in conv_stacks or a larger pool_size, or, where it is training, lower "
             "batch_size."
         ) from error
+    except SystemError as error:
+        if _is_interrupt(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def call_concrete_function(function: Function, *tensors: Tensor) -> Sequence[Tensor]:
