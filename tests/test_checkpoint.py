@@ -348,6 +348,17 @@ def test_validation_data_are_compared(images, small, path):
     refuses(clf, data | weights, "used: sample_weight_val is not the same;")
 
 
+@pytest.mark.filterwarnings("ignore::fashioncnn.PixelRangeWarning")
+def test_dtypes_by_which_pixels_are_scaled_are_compared(images, small, path):
+    """scikit-learn makes the same floats of all nullable integers of pandas."""
+    X, y = images
+    frame = pd.DataFrame(X.reshape(90, 36)).rename(columns=str)
+    clf = small(epochs=1, checkpoint=path, scaling="unit")
+    clf.fit(frame.astype("UInt8"), y)
+    for dtype in ("UInt16", "float64"):
+        refuses(clf, {"X": frame.astype(dtype), "y": y}, "used: X is not the same;")
+
+
 def test_what_means_the_same_is_the_same(images, small, path):
     X, y = images
     params = {"kernel_size": (3, 2), "class_weight": {"up": 2, "left": 0.5}, "min_steps": 3}
