@@ -46,7 +46,8 @@ def identify_fit(params: Mapping[str, Any], data: TrainingData) -> Identity:
 
 def _as_text(value: Any) -> str:
     text = repr(_canonical(value))
-    return text if len(text) <= _LONGEST else hashlib.sha256(text.encode()).hexdigest()
+    is_short = len(text) <= _LONGEST and text.isprintable()
+    return text if is_short else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(value: Any) -> Any:
