@@ -281,6 +281,15 @@ def test_a_relative_path_stays_what_it_was(images, small, tmp_path, monkeypatch)
     assert not os.listdir(tmp_path / "other")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+def test_an_absolute_path_needs_no_working_folder(images, small, path, monkeypatch):
+    (path.parent / "gone").mkdir()
+    monkeypatch.chdir(path.parent / "gone")
+    (path.parent / "gone").rmdir()
+    assert small(epochs=1, checkpoint=path).fit(*images).n_iter_ == 1
+    assert path.exists()
+
+
 # --- The same fit ---------------------------------------------------------------------------------
 
 
@@ -401,6 +410,9 @@ def test_another_number_of_threads_warns(images, small, path, cut_off, monkeypat
     with pytest.warns(UserWarning, match=message) as caught:
         clf.fit(*images)
     assert caught[0].filename == __file__
+    monkeypatch.undo()
+    monkeypatch.setattr(backend, "n_threads", lambda: n_threads + 5)
+    clf.fit(*images)  # it has ended, and does not go on
 
 
 def test_the_number_of_threads_is_that_of_tensorflow(monkeypatch):
@@ -553,6 +565,8 @@ def test_refusals_come_before_tensorflow(images, refused, tmp_path, finished, pa
     missing = tmp_path / "no" / "run"
     message = "Make the folder first, by os.makedirs, or save to a folder that exists"
     refused(fit, FileNotFoundError, message, checkpoint=missing)
+    message = "Write out what ~ stands for, as os.path.expanduser does"
+    refused(fit, FileNotFoundError, message, checkpoint="~/run")
     message = "batch_size was 16 and is 5; it is of another fit"
     refused(fit, CheckpointFileError, message, checkpoint=path, batch_size=5, epochs=2)
     np.testing.assert_equal(os.listdir(tmp_path), [path.name])
@@ -598,9 +612,12 @@ def test_a_disk_that_becomes_full_costs_a_warning_only(images, small, path, monk
         contents.append(descriptor)
 
     monkeypatch.setattr(os, "fsync", fill)
-    message = "checkpoint can't be written: .*No space left.*Delete files there.* The fit goes on"
-    with pytest.warns(UserWarning, match=message):
+    message = (
+        "checkpoint can't be written: .*No space left.*Delete files there.* The fit (goes|has)"
+    )
+    with pytest.warns(UserWarning, match=message) as warned:
         clf = small(epochs=4, checkpoint=path).fit(*images)
+    assert str(warned[-1].message).endswith("The fit has ended well: save keeps the classifier.")
     expected = small(epochs=4).fit(*images)
     assert_same(clf, expected)
     assert os.listdir(path.parent) == [path.name]

@@ -11,7 +11,6 @@ from typing import NoReturn
 from fashioncnn._files.atomic_file import file_name, write_atomically
 from fashioncnn._files.checkpoint_content import (
     TAKE_ANOTHER,
-    Conditions,
     Content,
     Plan,
     Stand,
@@ -20,7 +19,7 @@ from fashioncnn._files.checkpoint_content import (
 from fashioncnn._files.open_file import open_regular_file, refuse_unreadable
 from fashioncnn._files.versions import installed_versions
 from fashioncnn._messages import warn_user
-from fashioncnn._network.checkpoint import ResumableState
+from fashioncnn._network.checkpoint import Checkpoint, ResumableState
 from fashioncnn.exceptions import CheckpointFileError
 
 # A write that takes longer than the second is waited for as many times longer: so writing takes 1 %
@@ -52,7 +51,8 @@ class CheckpointFile:
     def __init__(
         self, path: str | os.PathLike[str], identity: Mapping[str, Mapping[str, str]]
     ) -> None:
-        self._name = os.path.join(os.getcwd(), file_name(path, "checkpoint"))
+        name = file_name(path, "checkpoint")
+        self._name = name if os.path.isabs(name) else os.path.join(os.getcwd(), name)
         versions = {name: str(version) for name, version in installed_versions().items()}
         self._identity = {**identity, "versions": versions}
         self._plan: Plan | None = None
@@ -95,9 +95,13 @@ class CheckpointFile:
         plan.refuse_many(self._refuse)
         self._plan = plan
         with self._readable(), suppress(FileNotFoundError), self._opened() as content:
-            if content.conditions is not None:
-                self._check_conditions(content.conditions, plan.conditions)
-            return content.read(plan)
+            before, now = content.conditions, plan.conditions
+            if before is not None:
+                self._compare({"precision_": before.precision}, {"precision_": now.precision})
+            stand = content.read(plan)
+            if before is not None and isinstance(stand, ResumableState):
+                _warn_of_threads(before.n_threads, now.n_threads)
+            return stand
         return None
 
     def write_if_due(self, state: Callable[[], ResumableState]) -> None:
@@ -124,9 +128,10 @@ class CheckpointFile:
             self._is_there()
             self._write(stand)
         except (MemoryError, OSError) as error:
-            warn_user(
-                f"The checkpoint can't be written: {error}. The fit goes on, and tries it again."
-            )
+            ending = "The fit goes on, and tries it again."
+            if isinstance(stand, Checkpoint):
+                ending = "The fit has ended well: save keeps the classifier."
+            warn_user(f"The checkpoint can't be written: {error}. {ending}")
         self._last_write = time.monotonic()
         self._seconds_of_a_write = self._last_write - started
 
@@ -173,17 +178,17 @@ class CheckpointFile:
             rest = "".join(f", {name} {text}" for name, text in others)
             self._refuse(first, f"{change}{rest}; it is of another fit")
 
-    def _check_conditions(self, before: Conditions, now: Conditions) -> None:
-        self._compare({"precision_": before.precision}, {"precision_": now.precision})
-        if before.n_threads != now.n_threads:
-            warn_user(
-                f"The fit goes on with TF_NUM_INTRAOP_THREADS={now.n_threads}, and had "
-                f"{before.n_threads} before, so its result may differ in the last bits. For the "
-                f"same bits set TF_NUM_INTRAOP_THREADS={before.n_threads} before Python starts."
-            )
-
     def _refuse(self, field: str, problem: str, *advice: str) -> NoReturn:
         raise CheckpointFileError(self._name, field, problem, *advice)
+
+
+def _warn_of_threads(before: int, now: int) -> None:
+    if before != now:
+        warn_user(
+            f"The fit goes on with TF_NUM_INTRAOP_THREADS={now}, and had {before} before, so its "
+            "result may differ in the last bits. For the same bits set "
+            f"TF_NUM_INTRAOP_THREADS={before} before Python starts."
+        )
 
 
 def _change(before: str | None, now: str | None) -> str:
