@@ -645,6 +645,22 @@ def test_a_file_that_can_not_be_read_meanwhile_costs_a_warning_only(
     assert_same(small(epochs=4, checkpoint=path).fit(*images), clf)
 
 
+def test_too_little_memory_for_a_write_costs_a_warning_only(images, small, path, monkeypatch):
+    monkeypatch.setattr(checkpoint_file, "SECONDS_BETWEEN_WRITES", 0.0)
+    write = checkpoint_file.write_content
+
+    def write_or_fail(identity, plan, stand, refuse):
+        if getattr(stand, "epoch", 0) == 1:
+            raise MemoryError
+        return write(identity, plan, stand, refuse)
+
+    monkeypatch.setattr(checkpoint_file, "write_content", write_or_fail)
+    message = r"can't be written: there is too little memory\. The fit goes on"
+    with pytest.warns(UserWarning, match=message):
+        clf = small(epochs=2, checkpoint=path).fit(*images)
+    assert_same(clf, small(epochs=2).fit(*images))
+
+
 def test_it_is_written_every_few_seconds_and_in_a_small_part_of_the_time(
     images, small, path, monkeypatch
 ):
@@ -654,7 +670,7 @@ def test_it_is_written_every_few_seconds_and_in_a_small_part_of_the_time(
     def write_slowly(*arguments):
         writes.append(clock.now)
         write(*arguments)
-        clock.now += 0.12 if len(writes) == 4 else 0.01
+        clock.now += 1 / 8 if len(writes) == 4 else 1 / 64  # added up without rounding
 
     def run_slowly(training):
         run_epoch(training)
@@ -664,16 +680,16 @@ def test_it_is_written_every_few_seconds_and_in_a_small_part_of_the_time(
     monkeypatch.setattr(checkpoint_file, "write_atomically", write_slowly)
     monkeypatch.setattr(Training, "run_epoch", run_slowly)
     small(epochs=30, checkpoint=path).fit(*images)
-    begin, *others, end = np.round(writes)
+    begin, *others, end = np.round(writes) - 1000
     assert (begin, end) == (0, 30)
-    # 0.01 s: after 3 s. 0.12 s, four times 1 % of 3 s: after 12 s.
-    assert others == [3, 6, 9, 21, 24, 27, 30]
+    # 1/64 s: after 3 s. 1/8 s, more than four times 1 % of 3 s: after 12.5 s.
+    assert others == [3, 6, 9, 22, 25, 28]
 
 
 class FakeClock:
     """In place of the module `time`."""
 
-    now = 0.0
+    now = 1000.0  # of what began long ago
 
     def monotonic(self):
         return self.now

@@ -44,8 +44,6 @@ class CheckpointFile:
     ------
     TypeError, ValueError
         If `path` can't be the name of a file.
-    CheckpointFileError
-        If there is a file, and it is of another fit, or no checkpoint, or can't be read.
     """
 
     def __init__(
@@ -57,7 +55,6 @@ class CheckpointFile:
         self._identity = {**identity, "versions": versions}
         self._plan: Plan | None = None
         self._last_write = self._seconds_of_a_write = 0.0
-        self._check()
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -65,10 +62,13 @@ class CheckpointFile:
 
         Raises
         ------
+        CheckpointFileError
+            If there is a file, and it is of another fit, or no checkpoint, or can't be read.
         OSError
             If it can't be written.
         """
-        is_new = not self._check()
+        with self._readable():
+            is_new = not self._is_there()
         if is_new:
             self._write(None)
         self._last_write = time.monotonic()
@@ -131,7 +131,8 @@ class CheckpointFile:
             ending = "The fit goes on, and tries it again."
             if isinstance(stand, Checkpoint):
                 ending = "The fit has ended well: save keeps the classifier."
-            warn_user(f"The checkpoint can't be written: {error}. {ending}")
+            reason = str(error) or "there is too little memory"
+            warn_user(f"The checkpoint can't be written: {reason}. {ending}")
         self._last_write = time.monotonic()
         self._seconds_of_a_write = self._last_write - started
 
@@ -147,11 +148,6 @@ class CheckpointFile:
             for group, ours in self._identity.items():
                 self._compare(content.identity[group], ours)
             yield content
-
-    def _check(self) -> bool:
-        """Do as `_is_there`; a file that can't be read is refused."""
-        with self._readable():
-            return self._is_there()
 
     def _is_there(self) -> bool:
         """Say whether there is a file, which must be of this fit."""
