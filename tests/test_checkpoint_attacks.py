@@ -61,6 +61,11 @@ OF_BOTH = {
     "no conditions": (forge.manifest("conditions", None), "conditions is None"),
     "weights to keep": (forge.value(KERNEL, np.nan), f"{KERNEL}.*not finite"),
     "variance to keep": (forge.value(f"best/{VARIANCE}", -1e-30), f"{VARIANCE}.*at least 0"),
+    "parameter too many": (text("parameters", "new", "1"), "used: new is not the same; it is of"),
+    "parameter missing": (
+        forge.without("fit.parameters.tol"),
+        "used: tol is not the same; it is of",
+    ),
     "number as text": (text("versions", "keras", 3), r"fit\.versions is .*texts"),
     "control characters": (text("versions", "keras", "\x1b[2J"), r"fit\.versions is .*texts"),
     "control characters in a name": (text("data", "\x1b[2J", ""), r"fit\.data is .*texts"),

@@ -189,6 +189,6 @@ def _warn_of_threads(before: int, now: int) -> None:
 
 def _change(before: str | None, now: str | None) -> str:
     """Say how a value has changed; digests say no more than that."""
-    if any(text is None or text == "" or _DIGEST.fullmatch(text) for text in (before, now)):
+    if any(text is None or _DIGEST.fullmatch(text) for text in (before, now)):
         return "is not the same"
     return f"was {before} and is {now}"
