@@ -271,6 +271,27 @@ def test_a_fit_that_fails_before_it_has_written_leaves_no_file(
     assert not os.listdir(path.parent)
 
 
+def test_a_fit_that_fails_leaves_a_file_that_is_not_its_own(images, small, path, monkeypatch):
+    def fail(training):
+        path.write_bytes(b"my thesis")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "run_epoch", fail)
+    with pytest.raises(KeyboardInterrupt):
+        small(checkpoint=path).fit(*images)
+    assert path.read_bytes() == b"my thesis"
+
+
+def test_a_network_of_too_many_arrays_is_refused_before_it_trains(images, small, path):
+    clf = small(dense_units=(1,) * 520, checkpoint=path)
+    message = (
+        "the network makes 4... arrays, and a file holds 4096. Fit one of fewer layers, or set"
+    )
+    with pytest.raises(CheckpointFileError, match=message):
+        clf.fit(*images)
+    assert not path.exists()
+
+
 def test_a_relative_path_stays_what_it_was(images, small, tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
