@@ -22,8 +22,8 @@ from fashioncnn._messages import warn_user
 from fashioncnn._network.checkpoint import Checkpoint, ResumableState
 from fashioncnn.exceptions import CheckpointFileError
 
-# A write that takes longer than the second is waited for as many times longer: so writing takes 1 %
-# of the time at most.
+# A write that takes longer than 0.03 seconds makes the time until the next as many times longer: so
+# writing takes 1 % of the time at most.
 SECONDS_BETWEEN_WRITES = 3.0
 SECONDS_OF_A_WRITE = 0.03
 
