@@ -271,6 +271,27 @@ def test_a_fit_that_fails_before_it_has_written_leaves_no_file(
     assert not os.listdir(path.parent)
 
 
+def test_a_fit_that_fails_leaves_a_file_that_is_not_its_own(images, small, path, monkeypatch):
+    def fail(training):
+        path.write_bytes(b"my thesis")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "run_epoch", fail)
+    with pytest.raises(KeyboardInterrupt):
+        small(checkpoint=path).fit(*images)
+    assert path.read_bytes() == b"my thesis"
+
+
+def test_a_network_of_too_many_arrays_is_refused_before_it_trains(images, small, path):
+    clf = small(dense_units=(1,) * 520, checkpoint=path)
+    message = (
+        "the network makes 4... arrays, and a file holds 4096. Fit one of fewer layers, or set"
+    )
+    with pytest.raises(CheckpointFileError, match=message):
+        clf.fit(*images)
+    assert not path.exists()
+
+
 def test_a_relative_path_stays_what_it_was(images, small, tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -279,6 +300,15 @@ def test_a_relative_path_stays_what_it_was(images, small, tmp_path, monkeypatch)
     assert os.getcwd() == str(tmp_path / "other")
     assert sorted(os.listdir(tmp_path)) == ["other", "run"]
     assert not os.listdir(tmp_path / "other")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+def test_an_absolute_path_needs_no_working_folder(images, small, path, monkeypatch):
+    (path.parent / "gone").mkdir()
+    monkeypatch.chdir(path.parent / "gone")
+    (path.parent / "gone").rmdir()
+    assert small(epochs=1, checkpoint=path).fit(*images).n_iter_ == 1
+    assert path.exists()
 
 
 # --- The same fit ---------------------------------------------------------------------------------
@@ -348,6 +378,17 @@ def test_validation_data_are_compared(images, small, path):
     refuses(clf, data | weights, "used: sample_weight_val is not the same;")
 
 
+@pytest.mark.filterwarnings("ignore::fashioncnn.PixelRangeWarning")
+def test_dtypes_by_which_pixels_are_scaled_are_compared(images, small, path):
+    """scikit-learn makes the same floats of all nullable integers of pandas."""
+    X, y = images
+    frame = pd.DataFrame(X.reshape(90, 36)).rename(columns=str)
+    clf = small(epochs=1, checkpoint=path, scaling="unit")
+    clf.fit(frame.astype("UInt8"), y)
+    for dtype in ("UInt16", "float64"):
+        refuses(clf, {"X": frame.astype(dtype), "y": y}, "used: X is not the same;")
+
+
 def test_what_means_the_same_is_the_same(images, small, path):
     X, y = images
     params = {"kernel_size": (3, 2), "class_weight": {"up": 2, "left": 0.5}, "min_steps": 3}
@@ -390,6 +431,9 @@ def test_another_number_of_threads_warns(images, small, path, cut_off, monkeypat
     with pytest.warns(UserWarning, match=message) as caught:
         clf.fit(*images)
     assert caught[0].filename == __file__
+    monkeypatch.undo()
+    monkeypatch.setattr(backend, "n_threads", lambda: n_threads + 5)
+    clf.fit(*images)  # it has ended, and does not go on
 
 
 def test_the_number_of_threads_is_that_of_tensorflow(monkeypatch):
@@ -542,6 +586,8 @@ def test_refusals_come_before_tensorflow(images, refused, tmp_path, finished, pa
     missing = tmp_path / "no" / "run"
     message = "Make the folder first, by os.makedirs, or save to a folder that exists"
     refused(fit, FileNotFoundError, message, checkpoint=missing)
+    message = "Write out what ~ stands for, as os.path.expanduser does"
+    refused(fit, FileNotFoundError, message, checkpoint="~/run")
     message = "batch_size was 16 and is 5; it is of another fit"
     refused(fit, CheckpointFileError, message, checkpoint=path, batch_size=5, epochs=2)
     np.testing.assert_equal(os.listdir(tmp_path), [path.name])
@@ -587,9 +633,12 @@ def test_a_disk_that_becomes_full_costs_a_warning_only(images, small, path, monk
         contents.append(descriptor)
 
     monkeypatch.setattr(os, "fsync", fill)
-    message = "checkpoint can't be written: .*No space left.*Delete files there.* The fit goes on"
-    with pytest.warns(UserWarning, match=message):
+    message = (
+        "checkpoint can't be written: .*No space left.*Delete files there.* The fit (goes|has)"
+    )
+    with pytest.warns(UserWarning, match=message) as warned:
         clf = small(epochs=4, checkpoint=path).fit(*images)
+    assert str(warned[-1].message).endswith("The fit has ended well: save keeps the classifier.")
     expected = small(epochs=4).fit(*images)
     assert_same(clf, expected)
     assert os.listdir(path.parent) == [path.name]
@@ -617,6 +666,22 @@ def test_a_file_that_can_not_be_read_meanwhile_costs_a_warning_only(
     assert_same(small(epochs=4, checkpoint=path).fit(*images), clf)
 
 
+def test_too_little_memory_for_a_write_costs_a_warning_only(images, small, path, monkeypatch):
+    monkeypatch.setattr(checkpoint_file, "SECONDS_BETWEEN_WRITES", 0.0)
+    write = checkpoint_file.write_content
+
+    def write_or_fail(identity, plan, stand, refuse):
+        if getattr(stand, "epoch", 0) == 1:
+            raise MemoryError
+        return write(identity, plan, stand, refuse)
+
+    monkeypatch.setattr(checkpoint_file, "write_content", write_or_fail)
+    message = r"can't be written: there is too little memory\. The fit goes on"
+    with pytest.warns(UserWarning, match=message):
+        clf = small(epochs=2, checkpoint=path).fit(*images)
+    assert_same(clf, small(epochs=2).fit(*images))
+
+
 def test_it_is_written_every_few_seconds_and_in_a_small_part_of_the_time(
     images, small, path, monkeypatch
 ):
@@ -626,7 +691,7 @@ def test_it_is_written_every_few_seconds_and_in_a_small_part_of_the_time(
     def write_slowly(*arguments):
         writes.append(clock.now)
         write(*arguments)
-        clock.now += 0.12 if len(writes) == 4 else 0.01
+        clock.now += 1 / 8 if len(writes) == 4 else 1 / 64  # added up without rounding
 
     def run_slowly(training):
         run_epoch(training)
@@ -636,16 +701,16 @@ def test_it_is_written_every_few_seconds_and_in_a_small_part_of_the_time(
     monkeypatch.setattr(checkpoint_file, "write_atomically", write_slowly)
     monkeypatch.setattr(Training, "run_epoch", run_slowly)
     small(epochs=30, checkpoint=path).fit(*images)
-    begin, *others, end = np.round(writes)
+    begin, *others, end = np.round(writes) - 1000
     assert (begin, end) == (0, 30)
-    # 0.01 s: after 3 s. 0.12 s, four times 1 % of 3 s: after 12 s.
-    assert others == [3, 6, 9, 21, 24, 27, 30]
+    # 1/64 s: after 3 s. 1/8 s, more than four times 1 % of 3 s: after 12.5 s.
+    assert others == [3, 6, 9, 22, 25, 28]
 
 
 class FakeClock:
     """In place of the module `time`."""
 
-    now = 0.0
+    now = 1000.0  # of what began long ago
 
     def monotonic(self):
         return self.now

@@ -137,7 +137,9 @@ def written_and_read(state, task):
     plan = Plan(
         task.network.architecture,
         task.checkpoint,
+        task.n_epochs,
         has_sums=task.settings.weight_averaging > 0,
+        has_validation=task.split.validation is not None,
         conditions=Conditions("float32", 1),
     )
     content = write_content(identity, plan, state, refuse)

@@ -147,7 +147,9 @@ def _plan(task: "TrainingTask") -> Plan:
     return Plan(
         task.network.architecture,
         task.checkpoint,
+        task.n_epochs,
         has_sums=settings.weight_averaging > 0,
+        has_validation=task.split.validation is not None,
         conditions=Conditions(settings.precision, n_threads()),
     )
 

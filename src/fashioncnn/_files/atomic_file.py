@@ -15,6 +15,7 @@ from functools import partial
 if sys.platform != "win32":
     import fcntl
 
+_HOME = re.compile(r"(^|[/\\])~")  # also in a path that was made absolute
 _TEMPORARY_NAME = re.compile(r"\.fashioncnn-[0-9a-f]{16}\.tmp")
 _STANDARD_ERROR = 2  # the last of the three descriptors that stand for standard streams
 _SECONDS_OF_A_WRITER = 3600  # after which Windows' temporary files are those of dead writers
@@ -237,7 +238,7 @@ def _flush_folder(folder: str) -> None:
 def _explained(error: OSError, name: str) -> OSError:
     """Return an error of the same class that says what happened and what to do."""
     remedy = _REMEDIES.get(error.errno, _ANY_OTHER_REMEDY)
-    if error.errno == errno.ENOENT and name.startswith("~"):
+    if error.errno == errno.ENOENT and _HOME.search(name):
         remedy = "Write out what ~ stands for, as os.path.expanduser does"
     text = f"{error.strerror}: nothing is saved, what was there before is unchanged. {remedy}"
     return OSError(error.errno, text, name)

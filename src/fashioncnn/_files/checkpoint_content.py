@@ -6,9 +6,10 @@ arrays are those of the state or, when the fit has ended, of what it has left; t
 an epoch is written.
 """
 
+import math
 import reprlib
 from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -35,9 +36,14 @@ Identity = Mapping[str, Mapping[str, str]]  # of a fit
 Stand = ResumableState | Checkpoint | None  # within a fit, after it, before its first epoch
 
 _COUNT, _STEPS, _ITERATIONS = integer(), integer(0, MOST_STEPS), integer(0, MOST_ITERATIONS)
+_LONGEST, _MOST_TEXTS = 80, 100  # so that messages, which have all that differ, stay readable
 _TEXTS = Kind(
-    "an object of texts",
-    lambda value: type(value) is dict and all(type(text) is str for text in value.values()),
+    f"an object of {_MOST_TEXTS} texts at most, printable and of at most {_LONGEST} characters",
+    lambda value: (
+        type(value) is dict
+        and len(value) <= _MOST_TEXTS
+        and all(map(_is_short, [*value.keys(), *value.values()]))
+    ),
 )
 _STATE = {"n_averaged": _STEPS, "iterations": _ITERATIONS, "must_stop": BOOLEAN}
 _BEST = {"n_steps": _STEPS, "n_batches": number(0), "iterations": _ITERATIONS}
@@ -48,7 +54,7 @@ _FIELDS: Table = {
     "conditions": OptionalTable(
         {"precision": one_of("bfloat16", "float32"), "n_threads": integer(1)}
     ),
-    "history": list_of(one_of(*HISTORY)),
+    "history": list_of(one_of(*HISTORY), 0, len(HISTORY)),
     "n_epochs": _COUNT,
     "best_epoch": _COUNT,
     "state": OptionalTable(_STATE),
@@ -69,14 +75,21 @@ class Plan(NamedTuple):
 
     architecture: Architecture
     before: Checkpoint  # from which training starts, with the optimizer's update rule
+    n_epochs: int  # at most
     has_sums: bool  # whether weights are averaged
+    has_validation: bool
     conditions: Conditions
+
+    @property
+    def history(self) -> set[str]:
+        """The names of what is noted of each epoch."""
+        return {name for name in HISTORY if self.has_validation or not name.startswith("val_")}
 
     @property
     def arrays_of_state(self) -> dict[str, TensorInfo]:
         """What the arrays of a state are, but for those that `arrays_of_best` names, too."""
         assert self.before.update_rule is not None
-        infos = {"learning_rates": TensorInfo("F64", (-1,))}
+        infos = {"learning_rates": TensorInfo("F64", (2,))}
         for name, weight in self.architecture.weights.items():
             infos[f"weights/{name}"] = TensorInfo("F32", weight.shape)
             if self.has_sums:
@@ -139,12 +152,8 @@ def write_content(identity: Identity, plan: Plan | None, stand: Stand, refuse: R
 def _arrays_of(state: ResumableState | None) -> dict[str, np.ndarray]:
     if state is None:
         return {}
-    rates = (
-        [state.learning_rate]
-        if state.chosen_rate is None
-        else [state.learning_rate, state.chosen_rate]
-    )
-    arrays = {"learning_rates": np.array(rates)}
+    chosen_rate = math.nan if state.chosen_rate is None else state.chosen_rate
+    arrays = {"learning_rates": np.array([state.learning_rate, chosen_rate])}
     for group in ("weights", "sums"):
         arrays |= {f"{group}/{name}": array for name, array in getattr(state, group).items()}
     for name, moments in state.slots.items():
@@ -185,31 +194,59 @@ class Content:
         self.identity: Identity = self._manifest["fit"]
         self.conditions = conditions and Conditions(**conditions)
         self.is_empty = self._manifest["best"] is None
+        self._refuse = refuse
 
     def read(self, plan: Plan) -> Stand:
         """Read the arrays, which are just those of the plan, and return where the fit stands."""
         state, best = self._manifest["state"], self._manifest["best"]
+        if not self.is_empty:
+            self._check_history(plan)
         arrays = self._file.read(self._expected(plan), None)
         if self.is_empty:
             return None
+        self._check_arrays(arrays)
         history = {name: arrays[f"history/{name}"].tolist() for name in self._manifest["history"]}
         kept = plan.before._replace(weights=_group(arrays, "best"), **best)
         best_epoch = self._manifest["best_epoch"]
         if state is None:
             return kept._replace(history=history, best_epoch=best_epoch)
-        rates = arrays["learning_rates"].tolist()
+        learning_rate, chosen_rate = arrays["learning_rates"].tolist()
         return ResumableState(
             epoch=self._manifest["n_epochs"],
             weights=_group(arrays, "weights"),
             slots=_slots(arrays, plan),
             sums=_group(arrays, "sums"),
-            learning_rate=rates[0],
-            chosen_rate=rates[1] if len(rates) > 1 else None,
+            learning_rate=learning_rate,
+            chosen_rate=None if math.isnan(chosen_rate) else chosen_rate,
             history=history,
             best_epoch=best_epoch,
             best=kept,
             **state,
         )
+
+    def _check_history(self, plan: Plan) -> None:
+        names, expected = (sorted(each) for each in (self._manifest["history"], plan.history))
+        if names != expected:
+            self._refuse("history", f"is {names}, and should be {expected}")
+        n_epochs = self._manifest["n_epochs"]
+        for name, most in (("n_epochs", plan.n_epochs), ("best_epoch", n_epochs)):
+            if not 1 <= self._manifest[name] <= most:
+                self._refuse(name, f"is {self._manifest[name]}, and should be within 1..{most}")
+        if self.conditions is None:
+            self._refuse("conditions", "is None, and should say how the fit was trained")
+
+    def _check_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Check what training has checked of the weights to keep, and that no variance is below 0.
+
+        Moments may be infinite.
+        """
+        for name, array in arrays.items():
+            if name.startswith("best/") and not np.isfinite(array).all():
+                self._refuse(f"the array {name!r}", "has values that are not finite")
+            if name.endswith("/moving_variance") and array.min() < 0:
+                self._refuse(
+                    f"the array {name!r}", f"has {array.min()}, and a variance is at least 0"
+                )
 
     def _expected(self, plan: Plan) -> dict[str, TensorInfo]:
         n_epochs = self._manifest["n_epochs"]
@@ -221,6 +258,10 @@ class Content:
         if self._manifest["state"] is not None:
             infos |= plan.arrays_of_state
         return infos
+
+
+def _is_short(text: Any) -> bool:
+    return type(text) is str and len(text) <= _LONGEST and text.isprintable()
 
 
 def _group(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:

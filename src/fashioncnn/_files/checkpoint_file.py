@@ -11,7 +11,6 @@ from typing import NoReturn
 from fashioncnn._files.atomic_file import file_name, write_atomically
 from fashioncnn._files.checkpoint_content import (
     TAKE_ANOTHER,
-    Conditions,
     Content,
     Plan,
     Stand,
@@ -20,11 +19,11 @@ from fashioncnn._files.checkpoint_content import (
 from fashioncnn._files.open_file import open_regular_file, refuse_unreadable
 from fashioncnn._files.versions import installed_versions
 from fashioncnn._messages import warn_user
-from fashioncnn._network.checkpoint import ResumableState
+from fashioncnn._network.checkpoint import Checkpoint, ResumableState
 from fashioncnn.exceptions import CheckpointFileError
 
-# A write that takes longer than the second is waited for as many times longer: so writing takes 1 %
-# of the time at most.
+# A write that takes longer than 0.03 seconds makes the time until the next as many times longer: so
+# writing takes 1 % of the time at most.
 SECONDS_BETWEEN_WRITES = 3.0
 SECONDS_OF_A_WRITE = 0.03
 
@@ -45,19 +44,17 @@ class CheckpointFile:
     ------
     TypeError, ValueError
         If `path` can't be the name of a file.
-    CheckpointFileError
-        If there is a file, and it is of another fit, or no checkpoint, or can't be read.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], identity: Mapping[str, Mapping[str, str]]
     ) -> None:
-        self._name = os.path.join(os.getcwd(), file_name(path, "checkpoint"))
+        name = file_name(path, "checkpoint")
+        self._name = name if os.path.isabs(name) else os.path.join(os.getcwd(), name)
         versions = {name: str(version) for name, version in installed_versions().items()}
         self._identity = {**identity, "versions": versions}
         self._plan: Plan | None = None
         self._last_write = self._seconds_of_a_write = 0.0
-        self._check()
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -65,10 +62,13 @@ class CheckpointFile:
 
         Raises
         ------
+        CheckpointFileError
+            If there is a file, and it is of another fit, or no checkpoint, or can't be read.
         OSError
             If it can't be written.
         """
-        is_new = not self._check()
+        with self._readable():
+            is_new = not self._is_there()
         if is_new:
             self._write(None)
         self._last_write = time.monotonic()
@@ -95,9 +95,13 @@ class CheckpointFile:
         plan.refuse_many(self._refuse)
         self._plan = plan
         with self._readable(), suppress(FileNotFoundError), self._opened() as content:
-            if content.conditions is not None:
-                self._check_conditions(content.conditions, plan.conditions)
-            return content.read(plan)
+            before, now = content.conditions, plan.conditions
+            if before is not None:
+                self._compare({"precision_": before.precision}, {"precision_": now.precision})
+            stand = content.read(plan)
+            if before is not None and isinstance(stand, ResumableState):
+                _warn_of_threads(before.n_threads, now.n_threads)
+            return stand
         return None
 
     def write_if_due(self, state: Callable[[], ResumableState]) -> None:
@@ -124,9 +128,11 @@ class CheckpointFile:
             self._is_there()
             self._write(stand)
         except (MemoryError, OSError) as error:
-            warn_user(
-                f"The checkpoint can't be written: {error}. The fit goes on, and tries it again."
-            )
+            ending = "The fit goes on, and tries it again."
+            if isinstance(stand, Checkpoint):
+                ending = "The fit has ended well: save keeps the classifier."
+            reason = str(error) or "there is too little memory"
+            warn_user(f"The checkpoint can't be written: {reason}. {ending}")
         self._last_write = time.monotonic()
         self._seconds_of_a_write = self._last_write - started
 
@@ -142,11 +148,6 @@ class CheckpointFile:
             for group, ours in self._identity.items():
                 self._compare(content.identity[group], ours)
             yield content
-
-    def _check(self) -> bool:
-        """Do as `_is_there`; a file that can't be read is refused."""
-        with self._readable():
-            return self._is_there()
 
     def _is_there(self) -> bool:
         """Say whether there is a file, which must be of this fit."""
@@ -173,21 +174,21 @@ class CheckpointFile:
             rest = "".join(f", {name} {text}" for name, text in others)
             self._refuse(first, f"{change}{rest}; it is of another fit")
 
-    def _check_conditions(self, before: Conditions, now: Conditions) -> None:
-        self._compare({"precision_": before.precision}, {"precision_": now.precision})
-        if before.n_threads != now.n_threads:
-            warn_user(
-                f"The fit goes on with TF_NUM_INTRAOP_THREADS={now.n_threads}, and had "
-                f"{before.n_threads} before, so its result may differ in the last bits. For the "
-                f"same bits set TF_NUM_INTRAOP_THREADS={before.n_threads} before Python starts."
-            )
-
     def _refuse(self, field: str, problem: str, *advice: str) -> NoReturn:
         raise CheckpointFileError(self._name, field, problem, *advice)
 
 
+def _warn_of_threads(before: int, now: int) -> None:
+    if before != now:
+        warn_user(
+            f"The fit goes on with TF_NUM_INTRAOP_THREADS={now}, and had {before} before, so its "
+            "result may differ in the last bits. For the same bits set "
+            f"TF_NUM_INTRAOP_THREADS={before} before Python starts."
+        )
+
+
 def _change(before: str | None, now: str | None) -> str:
     """Say how a value has changed; digests say no more than that."""
-    if any(text is None or text == "" or _DIGEST.fullmatch(text) for text in (before, now)):
+    if any(text is None or _DIGEST.fullmatch(text) for text in (before, now)):
         return "is not the same"
     return f"was {before} and is {now}"

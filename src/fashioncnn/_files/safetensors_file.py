@@ -213,7 +213,7 @@ class SafetensorsFile:
                 "the file",
                 f"has {self._size} bytes, and reading takes twice as much memory, which is not "
                 "free",
-                "Free memory, or load it on a larger machine.",
+                "Free memory, or read it on a larger machine.",
             )
 
     def _check_table(self, expected: Mapping[str, TensorInfo]) -> None:
@@ -232,7 +232,7 @@ class SafetensorsFile:
 
     def _check_content(self, content: bytes, sha256: str | None) -> None:
         if len(content) != self._size or not content.startswith(self._head):
-            self._refuse("the file", "was changed while it was read", "Load it again.")
+            self._refuse("the file", "was changed while it was read", "Try it again.")
         digest = hashlib.sha256(content[: _DIGEST.start])
         digest.update(_ZEROS)
         digest.update(memoryview(content)[_DIGEST.stop :])

@@ -35,9 +35,9 @@ def identify_fit(params: Mapping[str, Any], data: TrainingData) -> Identity:
         In "parameters" the values, in "data" digests, by the names that users know.
     """
     names = sorted(PARAMETER_CONSTRAINTS.keys() - _OF_NO_EFFECT)
-    training, validation = (
-        _digests(images, data.classes) for images in (data.images, data.validation)
-    )
+    source_dtype = data.source_dtype.str.encode()  # by which pixels may be scaled
+    training = _digests(data.images, data.classes, source_dtype)
+    validation = _digests(data.validation, data.classes)
     return {
         "parameters": {name: _as_text(params[name]) for name in names},
         "data": training | {f"{name}_val": digest for name, digest in validation.items()},
@@ -46,7 +46,8 @@ def identify_fit(params: Mapping[str, Any], data: TrainingData) -> Identity:
 
 def _as_text(value: Any) -> str:
     text = repr(_canonical(value))
-    return text if len(text) <= _LONGEST else hashlib.sha256(text.encode()).hexdigest()
+    is_short = len(text) <= _LONGEST and text.isprintable()
+    return text if is_short else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(value: Any) -> Any:
@@ -67,13 +68,19 @@ def _canonical(value: Any) -> Any:
     return int(float(value)) if float(value).is_integer() else float(value)
 
 
-def _digests(images: LabelledImages | None, classes: np.ndarray) -> dict[str, str]:
+def _digests(
+    images: LabelledImages | None, classes: np.ndarray, source_dtype: bytes = b""
+) -> dict[str, str]:
     """Return digests of images, labels and weights; of none if there are no images."""
     if images is None:
         return dict.fromkeys(("X", "y", "sample_weight"), "")
     labels = repr((classes.dtype.str, classes.tolist())).encode()
     parts = {
-        "X": [np.array(images.pixels.shape), *blocks_of(images.pixels)],
+        "X": [
+            np.frombuffer(source_dtype, np.uint8),
+            np.array(images.pixels.shape),
+            *blocks_of(images.pixels),
+        ],
         "y": [np.frombuffer(labels, np.uint8), images.codes],
         "sample_weight": [images.weights],
     }
