@@ -344,6 +344,19 @@ def test_a_long_value_is_named_only(images, finished):
         refuses(clf, {"X": images[0], "y": images[1]}, " class_weight is not the same; ")
 
 
+def test_a_value_whose_text_has_lines_is_named_only(images, small, path):
+    class Label:
+        def __repr__(self):
+            return "two\nlines"
+
+    clf = small(epochs=1, checkpoint=path, class_weight={Label(): 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # y lacks that label
+        clf.fit(*images)
+        clf.class_weight = None
+        refuses(clf, {"X": images[0], "y": images[1]}, "used: class_weight is not the same; ")
+
+
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
