@@ -363,6 +363,7 @@ def test_a_value_whose_text_has_lines_is_named_only(images, small, path):
         ({"X": lambda X: X + np.uint8(1)}, "X is not the same;"),
         ({"X": lambda X: X.astype(np.float32)}, "X is not the same;"),
         ({"X": lambda X: X[::-1]}, "X is not the same;"),
+        ({"X": lambda X: X.reshape(90, 9, 4)}, "X is not the same;"),
         ({"y": lambda y: y[::-1]}, "y is not the same;"),
         ({"y": lambda y: np.char.add(y, "s")}, "y is not the same;"),
         ({"sample_weight": lambda _: np.arange(90)}, "sample_weight is not the same;"),
@@ -408,6 +409,7 @@ def test_what_means_the_same_is_the_same(images, small, path):
     first = small(checkpoint=path, epochs=2, **params).fit(X, y)
     params = {"kernel_size": np.array([3, 2]), "class_weight": {"left": 0.5, "up": np.int8(2)}}
     params |= {"min_steps": np.int64(3), "epochs": np.int8(2), "dense_units": [8]}
+    params["padding"] = np.str_("valid")
     again = small(checkpoint=str(path), **params, **OF_NO_EFFECT)
     assert_same(again.fit(np.asfortranarray(X), list(y), sample_weight=[1] * 90), first)
 
