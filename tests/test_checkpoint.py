@@ -405,11 +405,11 @@ def test_dtypes_by_which_pixels_are_scaled_are_compared(images, small, path):
 
 def test_what_means_the_same_is_the_same(images, small, path):
     X, y = images
-    params = {"kernel_size": (3, 2), "class_weight": {"up": 2, "left": 0.5}, "min_steps": 3}
+    params = {"kernel_size": (3, 2), "class_weight": {"up": 2.0, "left": 0.5}, "min_steps": 3}
     first = small(checkpoint=path, epochs=2, **params).fit(X, y)
     params = {"kernel_size": np.array([3, 2]), "class_weight": {"left": 0.5, "up": np.int8(2)}}
     params |= {"min_steps": np.int64(3), "epochs": np.int8(2), "dense_units": [8]}
-    params["padding"] = np.str_("valid")
+    params |= {"padding": np.str_("valid"), "early_stopping": np.bool_(False)}
     again = small(checkpoint=str(path), **params, **OF_NO_EFFECT)
     assert_same(again.fit(np.asfortranarray(X), list(y), sample_weight=[1] * 90), first)
 
