@@ -414,6 +414,15 @@ def test_what_means_the_same_is_the_same(images, small, path):
     assert_same(again.fit(np.asfortranarray(X), list(y), sample_weight=[1] * 90), first)
 
 
+def test_durations_are_keys_of_class_weight(images, small, path):
+    durations = np.unique(images[1], return_inverse=True)[1].astype("m8[D]")
+    data = {"X": images[0], "y": durations}
+    clf = small(epochs=1, checkpoint=path, class_weight={np.timedelta64(1, "D"): 2})
+    clf.fit(**data)
+    clf.class_weight = {np.timedelta64(2, "D"): 2}
+    refuses(clf, data, "used: class_weight was ")
+
+
 def test_another_version_is_named(images, finished, monkeypatch):
     other = installed_versions() | {"keras": "9.9"}
     monkeypatch.setattr(checkpoint_file, "installed_versions", lambda: other)
