@@ -317,7 +317,7 @@ def test_an_absolute_path_needs_no_working_folder(images, small, path, monkeypat
 @pytest.mark.parametrize("name", sorted(OTHER_VALUES))
 def test_another_parameter_is_named(images, finished, name):
     value = OTHER_VALUES[name]
-    texts = (f" {name} was ", " and is ", "; it is of another fit.", ANEW)
+    texts = (f" {name} was ", " and is ", ": the file is of another fit.", ANEW)
     clf = finished().set_params(**{name: value})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # such as of a flip that training lacks
@@ -332,7 +332,7 @@ def test_every_parameter_is_compared():
 
 def test_all_that_differs_is_named(images, finished):
     clf = finished().set_params(batch_size=8, tol=0.25)
-    text = "batch_size was 16 and is 8, tol was 0.0001 and is 0.25; it is of another fit."
+    text = "batch_size was 16 and is 8, tol was 0.0001 and is 0.25: the file is of another fit."
     refuses(clf, {"X": images[0], "y": images[1]}, text)
 
 
@@ -341,21 +341,35 @@ def test_a_long_value_is_named_only(images, finished):
     clf.class_weight |= {"up": 2}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        refuses(clf, {"X": images[0], "y": images[1]}, " class_weight is not the same; ")
+        refuses(clf, {"X": images[0], "y": images[1]}, " class_weight is not the same: ")
+
+
+def test_a_value_whose_text_has_lines_is_named_only(images, small, path):
+    class Label:
+        def __repr__(self):
+            return "two\nlines"
+
+    clf = small(epochs=1, checkpoint=path, class_weight={Label(): 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # y lacks that label
+        clf.fit(*images)
+        clf.class_weight = None
+        refuses(clf, {"X": images[0], "y": images[1]}, "used: class_weight is not the same: ")
 
 
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({"X": lambda X: X + np.uint8(1)}, "X is not the same;"),
-        ({"X": lambda X: X.astype(np.float32)}, "X is not the same;"),
-        ({"X": lambda X: X[::-1]}, "X is not the same;"),
-        ({"y": lambda y: y[::-1]}, "y is not the same;"),
-        ({"y": lambda y: np.char.add(y, "s")}, "y is not the same;"),
-        ({"sample_weight": lambda _: np.arange(90)}, "sample_weight is not the same;"),
+        ({"X": lambda X: X + np.uint8(1)}, "X is not the same:"),
+        ({"X": lambda X: X.astype(np.float32)}, "X is not the same:"),
+        ({"X": lambda X: X[::-1]}, "X is not the same:"),
+        ({"X": lambda X: X.reshape(90, 9, 4)}, "X is not the same:"),
+        ({"y": lambda y: y[::-1]}, "y is not the same:"),
+        ({"y": lambda y: np.char.add(y, "s")}, "y is not the same:"),
+        ({"sample_weight": lambda _: np.arange(90)}, "sample_weight is not the same:"),
         (
             {"X_val": lambda _: np.zeros((3, 6, 6), np.uint8), "y_val": lambda _: ["up"] * 3},
-            "X_val is not the same, y_val is not the same, sample_weight_val is not the same;",
+            "X_val is not the same, y_val is not the same, sample_weight_val is not the same:",
         ),
     ],
 )
@@ -372,10 +386,10 @@ def test_validation_data_are_compared(images, small, path):
     clf = small(epochs=1, checkpoint=path)
     data = {"X": X, "y": y, "X_val": X[:30], "y_val": y[:30]}
     clf.fit(**data)
-    refuses(clf, data | {"X_val": X[30:60]}, "used: X_val is not the same;")
-    refuses(clf, data | {"y_val": y[30:60]}, "used: y_val is not the same;")
+    refuses(clf, data | {"X_val": X[30:60]}, "used: X_val is not the same:")
+    refuses(clf, data | {"y_val": y[30:60]}, "used: y_val is not the same:")
     weights = {"sample_weight_val": np.arange(30)}
-    refuses(clf, data | weights, "used: sample_weight_val is not the same;")
+    refuses(clf, data | weights, "used: sample_weight_val is not the same:")
 
 
 @pytest.mark.filterwarnings("ignore::fashioncnn.PixelRangeWarning")
@@ -386,23 +400,33 @@ def test_dtypes_by_which_pixels_are_scaled_are_compared(images, small, path):
     clf = small(epochs=1, checkpoint=path, scaling="unit")
     clf.fit(frame.astype("UInt8"), y)
     for dtype in ("UInt16", "float64"):
-        refuses(clf, {"X": frame.astype(dtype), "y": y}, "used: X is not the same;")
+        refuses(clf, {"X": frame.astype(dtype), "y": y}, "used: X is not the same:")
 
 
 def test_what_means_the_same_is_the_same(images, small, path):
     X, y = images
-    params = {"kernel_size": (3, 2), "class_weight": {"up": 2, "left": 0.5}, "min_steps": 3}
+    params = {"kernel_size": (3, 2), "class_weight": {"up": 2.0, "left": 0.5}, "min_steps": 3}
     first = small(checkpoint=path, epochs=2, **params).fit(X, y)
     params = {"kernel_size": np.array([3, 2]), "class_weight": {"left": 0.5, "up": np.int8(2)}}
     params |= {"min_steps": np.int64(3), "epochs": np.int8(2), "dense_units": [8]}
+    params |= {"padding": np.str_("valid"), "early_stopping": np.bool_(False)}
     again = small(checkpoint=str(path), **params, **OF_NO_EFFECT)
     assert_same(again.fit(np.asfortranarray(X), list(y), sample_weight=[1] * 90), first)
+
+
+def test_durations_are_keys_of_class_weight(images, small, path):
+    durations = np.unique(images[1], return_inverse=True)[1].astype("m8[D]")
+    data = {"X": images[0], "y": durations}
+    clf = small(epochs=1, checkpoint=path, class_weight={np.timedelta64(1, "D"): 2})
+    clf.fit(**data)
+    clf.class_weight = {np.timedelta64(2, "D"): 2}
+    refuses(clf, data, "used: class_weight was ")
 
 
 def test_another_version_is_named(images, finished, monkeypatch):
     other = installed_versions() | {"keras": "9.9"}
     monkeypatch.setattr(checkpoint_file, "installed_versions", lambda: other)
-    text = f"used: keras was {keras.__version__} and is 9.9; it is of another fit."
+    text = f"used: keras was {keras.__version__} and is 9.9: the file is of another fit."
     refuses(finished(), {"X": images[0], "y": images[1]}, text)
 
 
@@ -415,7 +439,7 @@ def test_another_precision_is_named(images, finished, monkeypatch, path):
     monkeypatch.setattr(settings, "training_precision", lambda name: "float32")
     clf.fit(*images)
     monkeypatch.setattr(settings, "training_precision", lambda name: "bfloat16")
-    text = "used: precision_ was float32 and is bfloat16; it is of another fit."
+    text = "used: precision_ was float32 and is bfloat16: the file is of another fit."
     refuses(clf, {"X": images[0], "y": images[1]}, text)
 
 
@@ -588,7 +612,7 @@ def test_refusals_come_before_tensorflow(images, refused, tmp_path, finished, pa
     refused(fit, FileNotFoundError, message, checkpoint=missing)
     message = "Write out what ~ stands for, as os.path.expanduser does"
     refused(fit, FileNotFoundError, message, checkpoint="~/run")
-    message = "batch_size was 16 and is 5; it is of another fit"
+    message = "batch_size was 16 and is 5: the file is of another fit"
     refused(fit, CheckpointFileError, message, checkpoint=path, batch_size=5, epochs=2)
     np.testing.assert_equal(os.listdir(tmp_path), [path.name])
 

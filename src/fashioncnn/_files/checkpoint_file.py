@@ -172,7 +172,7 @@ class CheckpointFile:
         if changes:
             (first, change), *others = changes
             rest = "".join(f", {name} {text}" for name, text in others)
-            self._refuse(first, f"{change}{rest}; it is of another fit")
+            self._refuse(first, f"{change}{rest}: the file is of another fit")
 
     def _refuse(self, field: str, problem: str, *advice: str) -> NoReturn:
         raise CheckpointFileError(self._name, field, problem, *advice)
