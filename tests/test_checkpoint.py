@@ -423,6 +423,32 @@ def test_durations_are_keys_of_class_weight(images, small, path):
     refuses(clf, data, "used: class_weight was ")
 
 
+def test_labels_are_the_same_in_other_arrays(images, small, path):
+    X, y = images
+    for labels in ([1, 2, 3], ["left", "right", "up"]):
+        values = np.array(labels, object)[np.unique(y, return_inverse=True)[1]]
+        clf = small(epochs=1, checkpoint=path)
+        loss = clf.fit(X, list(values)).history_
+        kinds = ("int8", "int64") if labels[0] == 1 else ("U5", "U9")
+        for same in (values, pd.Series(list(values)), *map(values.astype, kinds)):
+            assert clf.fit(X, same).history_ == loss
+        path.unlink()
+
+
+class Noisy(FashionCNNClassifier):
+    """Has a parameter of its own."""
+
+    def __init__(self, noise=0.0, epochs=1, random_state=0, checkpoint=None):
+        super().__init__((2,), epochs=epochs, random_state=random_state, checkpoint=checkpoint)
+        self.noise = noise
+
+
+def test_parameters_of_a_subclass_are_compared(images, path):
+    Noisy(checkpoint=path).fit(*images)
+    clf = Noisy(0.5, checkpoint=path)
+    refuses(clf, dict(zip("Xy", images, strict=True)), "used: noise was 0 and is 0.5: ")
+
+
 def test_another_version_is_named(images, finished, monkeypatch):
     other = installed_versions() | {"keras": "9.9"}
     monkeypatch.setattr(checkpoint_file, "installed_versions", lambda: other)
@@ -449,8 +475,8 @@ def test_another_number_of_threads_warns(images, small, path, cut_off, monkeypat
     n_threads = backend.n_threads()
     monkeypatch.setattr(backend, "n_threads", lambda: n_threads + 3)
     message = (
-        rf"TF_NUM_INTRAOP_THREADS={n_threads + 3}, and had {n_threads} before.*last bits.*set "
-        rf"TF_NUM_INTRAOP_THREADS={n_threads} before Python starts"
+        rf"with {n_threads + 3} threads .* and had {n_threads} before.*last bits.*set "
+        rf"TF_NUM_INTRAOP_THREADS={n_threads} before Python starts.*_threads\({n_threads}\)"
     )
     with pytest.warns(UserWarning, match=message) as caught:
         clf.fit(*images)
@@ -522,7 +548,29 @@ def test_a_file_that_becomes_another_fits_is_left_alone(images, small, path, mon
     with pytest.raises(CheckpointFileError, match="batch_size was 32 and is 16"):
         clf.fit(*images)
     assert path.read_bytes() == others
-    assert not hasattr(clf, "classes_")
+    n_epochs = 8 if moment == "end" else 2
+    assert_same(clf, small(epochs=n_epochs).fit(*images))  # what was trained is not lost
+
+
+def test_a_state_that_can_not_be_written_again_is_refused_before_training(
+    images, small, path, cut_off, monkeypatch
+):
+    clf = small(epochs=4, checkpoint=path)
+    cut_off(clf, *images)
+    content = path.read_bytes()
+
+    def refuse(*arguments):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        patch.setattr(Training, "run_epoch", lambda training: pytest.fail("It trains."))
+        with pytest.raises(PermissionError, match="to a file, that you may write to"):
+            clf.fit(*images)
+    assert path.read_bytes() == content
+    expected = clf.fit(*images).history_
+    monkeypatch.setattr(os, "replace", refuse)
+    assert clf.fit(*images).history_ == expected  # the result is read only
 
 
 def test_a_file_that_is_deleted_is_written_again(images, small, path, monkeypatch):

@@ -61,10 +61,13 @@ OF_BOTH = {
     "no conditions": (forge.manifest("conditions", None), "conditions is None"),
     "weights to keep": (forge.value(KERNEL, np.nan), f"{KERNEL}.*not finite"),
     "variance to keep": (forge.value(f"best/{VARIANCE}", -1e-30), f"{VARIANCE}.*at least 0"),
-    "parameter too many": (text("parameters", "new", "1"), "used: new is not the same; it is of"),
+    "parameter too many": (
+        text("parameters", "new", "1"),
+        "used: new is not the same: the file",
+    ),
     "parameter missing": (
         forge.without("fit.parameters.tol"),
-        "used: tol is not the same; it is of",
+        "used: tol is not the same: the file is of",
     ),
     "number as text": (text("versions", "keras", 3), r"fit\.versions is .*texts"),
     "control characters": (text("versions", "keras", "\x1b[2J"), r"fit\.versions is .*texts"),

@@ -75,7 +75,7 @@ class Fit:
             self._scaling = fit_scaling(params["scaling"], pixels, rows, dtype, is_piece=is_partial)
         self._file: CheckpointFile | None = None
         if params["checkpoint"] is not None and not is_partial:
-            self._file = CheckpointFile(params["checkpoint"], identify_fit(params, data))
+            self._file = CheckpointFile(params["checkpoint"], identify_fit(estimator, data))
         self._params, self._data, self._is_partial = params, data, is_partial
         self._training: Training | None = None
 
@@ -131,12 +131,13 @@ class Fit:
         if file is None:
             training.run()
             return
-        stand = file.read(_plan(training.task))
-        if isinstance(stand, Checkpoint):
-            training.result = stand
+        progress = file.read(_plan(training.task))
+        if isinstance(progress, Checkpoint):
+            training.result = progress
             return
-        training.run(stand, lambda: file.write_if_due(training.state))
-        file.write(training.result)
+        training.run(progress, lambda: file.write_if_due(training.state))
+        if training.result is not None:
+            file.write_result(training.result)
 
 
 def _plan(task: "TrainingTask") -> Plan:

@@ -59,6 +59,7 @@ from fashioncnn._scikit_learn import (
     without_early_stopping,
 )
 from fashioncnn._tensorflow.start import has_lost_tensorflow, start_tensorflow
+from fashioncnn.exceptions import CheckpointFileError
 from fashioncnn.recipes import RECIPES, RecipeName
 
 
@@ -483,7 +484,8 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             If training diverges, or a callback sets a learning rate that a schedule decides.
             Nothing is changed then, either.
         fashioncnn.exceptions.CheckpointFileError
-            If the file of `checkpoint` is of another fit, or no checkpoint. It is a ValueError.
+            If the file of `checkpoint` is of another fit, or no checkpoint. It is a ValueError. If
+            that comes up after an epoch, the classifier is fitted as after an interrupt.
         OSError
             If the file of `checkpoint` can't be written at the beginning. Later that is a warning.
         KeyboardInterrupt
@@ -598,13 +600,14 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Train on checked data, and set the fitted attributes.
 
-        They are set if training ends, or if the user interrupts it after an epoch.
+        They are set if training ends, or if after an epoch the user interrupts it, or the file of
+        its checkpoint has become another's.
         """
         fit = Fit(self, data, previous, is_partial=is_partial)
         try:
             fit.run()
             self._assign(checked, fit)
-        except KeyboardInterrupt:
+        except (CheckpointFileError, KeyboardInterrupt):
             if fit.result is not None:
                 self._assign(checked, fit)
             raise

@@ -33,7 +33,7 @@ from fashioncnn._network.description import plain
 from fashioncnn._network.optimizers import N_SLOTS
 
 Identity = Mapping[str, Mapping[str, str]]  # of a fit
-Stand = ResumableState | Checkpoint | None  # within a fit, after it, before its first epoch
+Progress = ResumableState | Checkpoint | None  # within a fit, after it, before its first epoch
 
 _COUNT, _STEPS, _ITERATIONS = integer(), integer(0, MOST_STEPS), integer(0, MOST_ITERATIONS)
 _LONGEST, _MOST_TEXTS = 80, 100  # so that messages, which have all that differ, stay readable
@@ -115,7 +115,9 @@ class Plan(NamedTuple):
             )
 
 
-def write_content(identity: Identity, plan: Plan | None, stand: Stand, refuse: Refuse) -> bytes:
+def write_content(
+    identity: Identity, plan: Plan | None, progress: Progress, refuse: Refuse
+) -> bytes:
     """Return the bytes of the file of a fit.
 
     Parameters
@@ -124,22 +126,22 @@ def write_content(identity: Identity, plan: Plan | None, stand: Stand, refuse: R
         What tells the fit from others.
     plan : Plan or None
         What training is to do; None before that is known.
-    stand : ResumableState, Checkpoint or None
+    progress : ResumableState, Checkpoint or None
         Where it stands, what it has left, or None before the first epoch.
     refuse : callable
         Raises the error where there is too much for a file.
     """
-    state = stand if isinstance(stand, ResumableState) else None
-    best = state.best if state else stand
-    history = stand.history if stand else {}
+    state = progress if isinstance(progress, ResumableState) else None
+    best = state.best if state else progress
+    history = progress.history if progress else {}
     manifest = {
         "format": CHECKPOINT_FORMAT,
         "format_version": 1,
         "fit": identity,
-        "conditions": plan and plan.conditions._asdict(),
+        "conditions": plan.conditions._asdict() if plan and progress else None,
         "history": list(history),
         "n_epochs": len(history.get("loss", ())),
-        "best_epoch": stand.best_epoch if stand else 0,
+        "best_epoch": progress.best_epoch if progress else 0,
         "state": state and {name: getattr(state, name) for name in _STATE},
         "best": best and {name: getattr(best, name) for name in _BEST},
     }
@@ -196,7 +198,7 @@ class Content:
         self.is_empty = self._manifest["best"] is None
         self._refuse = refuse
 
-    def read(self, plan: Plan) -> Stand:
+    def read(self, plan: Plan) -> Progress:
         """Read the arrays, which are just those of the plan, and return where the fit stands."""
         state, best = self._manifest["state"], self._manifest["best"]
         if not self.is_empty:

@@ -11,9 +11,10 @@ from typing import NoReturn
 from fashioncnn._files.atomic_file import file_name, write_atomically
 from fashioncnn._files.checkpoint_content import (
     TAKE_ANOTHER,
+    Conditions,
     Content,
     Plan,
-    Stand,
+    Progress,
     write_content,
 )
 from fashioncnn._files.open_file import open_regular_file, refuse_unreadable
@@ -54,6 +55,7 @@ class CheckpointFile:
         versions = {name: str(version) for name, version in installed_versions().items()}
         self._identity = {**identity, "versions": versions}
         self._plan: Plan | None = None
+        self._has_written = False
         self._last_write = self._seconds_of_a_write = 0.0
 
     @contextmanager
@@ -79,13 +81,15 @@ class CheckpointFile:
                 self._remove_empty()
             raise
 
-    def read(self, plan: Plan) -> Stand:
-        """Return where the fit stands, what it has left if it has ended, or None.
+    def read(self, plan: Plan) -> Progress:
+        """Return how far the fit has come: a state, what it has left if it has ended, or None.
 
         Raises
         ------
         CheckpointFileError
             If the file is of another fit by now, or can't hold what training makes.
+        OSError
+            If the fit has not ended, and the file can't be written.
 
         Warns
         -----
@@ -94,51 +98,50 @@ class CheckpointFile:
         """
         plan.refuse_many(self._refuse)
         self._plan = plan
+        progress, before = self._read(plan)
+        if isinstance(progress, Checkpoint):
+            return progress
+        if before is not None:
+            _warn_of_threads(before.n_threads, plan.conditions.n_threads)
+        if not self._has_written:  # what can't be kept is to be known before it is trained
+            self._write(progress)
+        return progress
+
+    def _read(self, plan: Plan) -> tuple[Progress, Conditions | None]:
         with self._readable(), suppress(FileNotFoundError), self._opened() as content:
-            before, now = content.conditions, plan.conditions
+            before = content.conditions
             if before is not None:
-                self._compare({"precision_": before.precision}, {"precision_": now.precision})
-            stand = content.read(plan)
-            if before is not None and isinstance(stand, ResumableState):
-                _warn_of_threads(before.n_threads, now.n_threads)
-            return stand
-        return None
+                precision = plan.conditions.precision
+                self._compare({"precision_": before.precision}, {"precision_": precision})
+            return content.read(plan), before
+        return None, None
 
     def write_if_due(self, state: Callable[[], ResumableState]) -> None:
         """Write a state, if the last write is long enough ago."""
         times = max(1.0, self._seconds_of_a_write / SECONDS_OF_A_WRITE)
         if time.monotonic() - self._last_write >= SECONDS_BETWEEN_WRITES * times:
-            self.write(state())
+            self._write_or_warn(state, "The fit goes on, and tries it again.")
 
-    def write(self, stand: Stand) -> None:
-        """Write where the fit stands, or what it has left.
+    def write_result(self, result: Checkpoint) -> None:
+        """Write what the fit has left."""
+        self._write_or_warn(lambda: result, "The fit has ended well: save keeps the classifier.")
 
-        Raises
-        ------
-        CheckpointFileError
-            If the file is of another fit by now.
-
-        Warns
-        -----
-        UserWarning
-            If it can't be written, as on a full disk.
-        """
+    def _write_or_warn(self, progress: Callable[[], Progress], ending: str) -> None:
+        """Write, and warn if that can't be, as on a full disk; refuse a file of another fit."""
         started = time.monotonic()
         try:
             self._is_there()
-            self._write(stand)
+            self._write(progress())
         except (MemoryError, OSError) as error:
-            ending = "The fit goes on, and tries it again."
-            if isinstance(stand, Checkpoint):
-                ending = "The fit has ended well: save keeps the classifier."
             reason = str(error) or "there is too little memory"
             warn_user(f"The checkpoint can't be written: {reason}. {ending}")
         self._last_write = time.monotonic()
         self._seconds_of_a_write = self._last_write - started
 
-    def _write(self, stand: Stand) -> None:
-        content = write_content(self._identity, self._plan, stand, self._refuse)
+    def _write(self, progress: Progress) -> None:
+        content = write_content(self._identity, self._plan, progress, self._refuse)
         write_atomically(self._name, [content])
+        self._has_written = True
 
     @contextmanager
     def _opened(self) -> Iterator[Content]:
@@ -181,9 +184,10 @@ class CheckpointFile:
 def _warn_of_threads(before: int, now: int) -> None:
     if before != now:
         warn_user(
-            f"The fit goes on with TF_NUM_INTRAOP_THREADS={now}, and had {before} before, so its "
+            f"The fit goes on with {now} threads of TensorFlow, and had {before} before, so its "
             "result may differ in the last bits. For the same bits set "
-            f"TF_NUM_INTRAOP_THREADS={before} before Python starts."
+            f"TF_NUM_INTRAOP_THREADS={before} before Python starts, or call "
+            f"tf.config.threading.set_intra_op_parallelism_threads({before}) first."
         )
 
 

@@ -7,25 +7,24 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from fashioncnn._inputs.fit_data import TrainingData
 from fashioncnn._inputs.parameters import PARAMETER_CONSTRAINTS
 from fashioncnn._network.data import LabelledImages, blocks_of
 from fashioncnn._network.times import TIMES
 
-Identity = dict[str, dict[str, str]]
-
 _OF_NO_EFFECT = {"callbacks", "checkpoint", "verbose"}  # on weights, or, callbacks, not comparable
 _LONGEST = 80  # characters of a value; of a longer one there is a digest
 
 
-def identify_fit(params: Mapping[str, Any], data: TrainingData) -> Identity:
+def identify_fit(estimator: BaseEstimator, data: TrainingData) -> dict[str, dict[str, str]]:
     """Return what is the same in two fits if, and only if, they are given the same.
 
     Parameters
     ----------
-    params : dict
-        Parameters of the estimator by name.
+    estimator : estimator
+        Has the parameters, and may have others if it is of a subclass.
     data : TrainingData
         The user's data, checked.
 
@@ -34,12 +33,14 @@ def identify_fit(params: Mapping[str, Any], data: TrainingData) -> Identity:
     identity : dict of dict of str
         In "parameters" the values, in "data" digests, by the names that users know.
     """
-    names = sorted(PARAMETER_CONSTRAINTS.keys() - _OF_NO_EFFECT)
+    names = PARAMETER_CONSTRAINTS.keys() | estimator.get_params(deep=False).keys()
     source_dtype = data.source_dtype.str.encode()  # by which pixels may be scaled
     training = _digests(data.images, data.classes, source_dtype)
     validation = _digests(data.validation, data.classes)
     return {
-        "parameters": {name: _as_text(params[name]) for name in names},
+        "parameters": {
+            name: _as_text(getattr(estimator, name)) for name in sorted(names - _OF_NO_EFFECT)
+        },
         "data": training | {f"{name}_val": digest for name, digest in validation.items()},
     }
 
@@ -74,7 +75,7 @@ def _digests(
     """Return digests of images, labels and weights; of none if there are no images."""
     if images is None:
         return dict.fromkeys(("X", "y", "sample_weight"), "")
-    labels = repr((classes.dtype.str, classes.tolist())).encode()
+    labels = repr(classes.tolist()).encode()
     parts = {
         "X": [
             np.frombuffer(source_dtype, np.uint8),
