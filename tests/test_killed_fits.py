@@ -106,10 +106,11 @@ def test_killed_again_and_again(new_fit, features):
         Moment(EPOCH),
         Moment(EPOCH, 2),  # one epoch has ended
         Moment(CALL, 2),
-        Moment("os:replace", is_after=True),  # of the first write of this process: two epochs
+        # A process that goes on writes the state again before it trains.
+        Moment("os:replace", 2, is_after=True),  # of the write of its first epoch: two epochs
         Moment(CALL),
-        Moment("os:replace"),
-        Moment("os:fsync", 3),  # within the second write: three epochs
+        Moment("os:replace", 2),
+        Moment("os:fsync", 5),  # within the write of its second epoch: three epochs
         Moment(END),
         Moment(FIT, is_after=True),
     ]
