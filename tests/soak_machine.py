@@ -111,9 +111,8 @@ def interrupt_after(seconds):
             raise Interrupted
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    with (
-        np.errstate()
-    ):  # which NumPy leaves changed if its own errstate is interrupted as it begins
+    # NumPy leaves its error state changed if its own errstate is interrupted as it begins.
+    with np.errstate():
         try:
             signal.setitimer(signal.ITIMER_REAL, seconds)
             try:
@@ -121,17 +120,11 @@ def interrupt_after(seconds):
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except KeyboardInterrupt as error:
-            if not has_cause(error, Interrupted):
+            is_of_user = error.__cause__ is None  # else TensorFlow had made another error of it
+            if is_of_user and not isinstance(error, Interrupted):
                 raise
         finally:
             signal.signal(signal.SIGALRM, before)
-
-
-def has_cause(error, kind):
-    """Say whether an exception is of a kind, or follows from one."""
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__
-    return error is not None
 
 
 def said_by_child(function):

@@ -116,9 +116,8 @@ def summary(journal: Journal) -> dict[str, float]:
     return results
 
 
-def soak(seed: int, minutes: float) -> list[str]:
-    """Do one run after the other until the time is over, and return what was wrong."""
-    faults: list[str] = []
+def soak(seed: int, minutes: float, faults: list[str]) -> None:
+    """Do one run after the other until the time is over, and append what was wrong."""
     ends = Told.started + 60 * minutes
     for number in itertools.count():
         if time.monotonic() > ends or len(faults) == MOST_FAULTS:
@@ -126,7 +125,6 @@ def soak(seed: int, minutes: float) -> list[str]:
         if fault := run(seed, number):
             faults.append(f"run {number}: {fault}")
             print(faults[-1], flush=True)
-    return faults
 
 
 def main() -> None:
@@ -142,15 +140,15 @@ def main() -> None:
         warnings.filterwarnings("ignore", message)
     journal = Soak.journal
     count_traces(journal)
-    faults = []
+    faults: list[str] = []
     try:
         if arguments.run is None:
-            faults = soak(arguments.seed, arguments.minutes)
+            soak(arguments.seed, arguments.minutes, faults)
         elif fault := run(arguments.seed, arguments.run):
             faults = [fault]
             print(fault)
     except KeyboardInterrupt:
-        print("Ended early.")
+        print("Ended early:", traceback.format_exc(limit=-3))
     results = summary(journal) | {"faults": len(faults)}
     for name, value in results.items():
         print(f"{name:40}{value:16,.6f}" if isinstance(value, float) else f"{name:40}{value:9,}")

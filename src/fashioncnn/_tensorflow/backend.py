@@ -120,6 +120,7 @@ Tensor: TypeAlias = tf.Tensor
 Function: TypeAlias = tf.types.experimental.ConcreteFunction  # compiled for one signature
 
 _ALIGNMENT = 64  # bytes
+_CONTEXT_LACKS = "Expected `context` argument in EagerTensor constructor"  # which never lacks it
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -157,7 +158,7 @@ def call_in_eager_mode(function: Callable[[], T]) -> T:
     Raises
     ------
     KeyboardInterrupt
-        If the user interrupts, also within TensorFlow's C code, which makes a SystemError of it.
+        If the user interrupts, also within TensorFlow's C code, which makes other errors of it.
     MemoryError
         If TensorFlow finds too little of it.
     """
@@ -171,14 +172,20 @@ def call_in_eager_mode(function: Callable[[], T]) -> T:
             "filters in conv_stacks or a larger pool_size, or, where it is training, lower "
             "batch_size."
         ) from error
-    except SystemError as error:
-        if _is_interrupt(error):
+    except (SystemError, TypeError) as error:
+        if _was_interrupt(error):
             raise KeyboardInterrupt from error
         raise
 
 
-def _is_interrupt(error: BaseException | None) -> bool:
+def _was_interrupt(error: BaseException | None) -> bool:
+    """Say whether an error is what TensorFlow's C code has made of a KeyboardInterrupt.
+
+    It goes on with the interrupt pending, or takes it for the lack of what it has asked Python for.
+    """
     while error is not None and not isinstance(error, KeyboardInterrupt):
+        if _CONTEXT_LACKS in str(error):
+            return True
         error = error.__cause__
     return error is not None
 
