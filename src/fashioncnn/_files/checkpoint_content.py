@@ -28,7 +28,7 @@ from fashioncnn._files.fields import (
 from fashioncnn._files.model_fields import CHECKPOINT_FORMAT, HISTORY, MOST_ITERATIONS, MOST_STEPS
 from fashioncnn._files.safetensors_file import MOST_TENSORS, SafetensorsFile, TensorInfo, pack
 from fashioncnn._network.architecture import Architecture
-from fashioncnn._network.checkpoint import Checkpoint, ResumableState
+from fashioncnn._network.checkpoint import LONGEST_TEXT, Checkpoint, ResumableState
 from fashioncnn._network.description import plain
 from fashioncnn._network.optimizers import N_SLOTS
 
@@ -36,9 +36,9 @@ Identity = Mapping[str, Mapping[str, str]]  # of a fit
 Progress = ResumableState | Checkpoint | None  # within a fit, after it, before its first epoch
 
 _COUNT, _STEPS, _ITERATIONS = integer(), integer(0, MOST_STEPS), integer(0, MOST_ITERATIONS)
-_LONGEST, _MOST_TEXTS = 80, 100  # so that messages, which have all that differ, stay readable
+_MOST_TEXTS = 100  # so that messages, which have all that differ, stay readable
 _TEXTS = Kind(
-    f"an object of {_MOST_TEXTS} texts at most, printable and of at most {_LONGEST} characters",
+    f"an object of {_MOST_TEXTS} texts at most, printable and of at most {LONGEST_TEXT} characters",
     lambda value: (
         type(value) is dict
         and len(value) <= _MOST_TEXTS
@@ -263,7 +263,7 @@ class Content:
 
 
 def _is_short(text: Any) -> bool:
-    return type(text) is str and len(text) <= _LONGEST and text.isprintable()
+    return type(text) is str and len(text) <= LONGEST_TEXT and text.isprintable()
 
 
 def _group(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:

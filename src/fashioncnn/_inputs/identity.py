@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator
 
 from fashioncnn._inputs.fit_data import TrainingData
 from fashioncnn._inputs.parameters import PARAMETER_CONSTRAINTS
+from fashioncnn._network.checkpoint import LONGEST_TEXT
 from fashioncnn._network.data import LabelledImages, blocks_of
 from fashioncnn._network.times import TIMES
 
 _OF_NO_EFFECT = {"callbacks", "checkpoint", "verbose"}  # on weights, or, callbacks, not comparable
-_LONGEST = 80  # characters of a value; of a longer one there is a digest
 
 
 def identify_fit(estimator: BaseEstimator, data: TrainingData) -> dict[str, dict[str, str]]:
@@ -47,7 +47,7 @@ def identify_fit(estimator: BaseEstimator, data: TrainingData) -> dict[str, dict
 
 def _as_text(value: Any) -> str:
     text = repr(_canonical(value))
-    is_short = len(text) <= _LONGEST and text.isprintable()
+    is_short = len(text) <= LONGEST_TEXT and text.isprintable()
     return text if is_short else hashlib.sha256(text.encode()).hexdigest()
 
 

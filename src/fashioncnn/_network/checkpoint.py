@@ -11,6 +11,8 @@ from fashioncnn._network.architecture import Architecture, Weights, initial_weig
 History = dict[str, list[float]]  # lists of one value per epoch
 Slots = dict[str, tuple[np.ndarray, ...]]  # an optimizer's moments of each trainable weight
 
+LONGEST_TEXT = 80  # characters of what tells a fit from others; a longer value has a digest
+
 
 class Seeds(NamedTuple):
     """The seed of each random choice."""
