@@ -138,6 +138,7 @@ def refuses(clf, data, *texts):
 def assert_same(one, other):
     """Compare all that is fitted; arrays are to have the same bits."""
     np.testing.assert_equal(one._network.checkpoint._asdict(), other._network.checkpoint._asdict())
+    assert list(one._network.weights) == list(other._network.weights)
     for name in ("history_", "best_epoch_", "n_iter_", "precision_", "image_shape_"):
         assert getattr(one, name) == getattr(other, name)
 

@@ -151,8 +151,11 @@ def refuse(*problem):
 
 
 def assert_equal(one, other):
-    """Compare two states or checkpoints, arrays of which are to have the same bits."""
+    """Compare two states or checkpoints, arrays of which are to have the same bits and order."""
     np.testing.assert_equal(one._asdict(), other._asdict())
+    for name, value in one._asdict().items():
+        if isinstance(value, dict):
+            assert list(value) == list(getattr(other, name))
 
 
 @pytest.mark.filterwarnings("ignore:precision='bfloat16'")

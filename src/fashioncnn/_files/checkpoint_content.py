@@ -208,16 +208,16 @@ class Content:
             return None
         self._check_arrays(arrays)
         history = {name: arrays[f"history/{name}"].tolist() for name in self._manifest["history"]}
-        kept = plan.before._replace(weights=_group(arrays, "best"), **best)
+        kept = plan.before._replace(weights=_group(arrays, "best", plan), **best)
         best_epoch = self._manifest["best_epoch"]
         if state is None:
             return kept._replace(history=history, best_epoch=best_epoch)
         learning_rate, chosen_rate = arrays["learning_rates"].tolist()
         return ResumableState(
             epoch=self._manifest["n_epochs"],
-            weights=_group(arrays, "weights"),
+            weights=_group(arrays, "weights", plan),
             slots=_slots(arrays, plan),
-            sums=_group(arrays, "sums"),
+            sums=_group(arrays, "sums", plan),
             learning_rate=learning_rate,
             chosen_rate=None if math.isnan(chosen_rate) else chosen_rate,
             history=history,
@@ -266,17 +266,16 @@ def _is_short(text: Any) -> bool:
     return type(text) is str and len(text) <= LONGEST_TEXT and text.isprintable()
 
 
-def _group(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a group, by their names in it."""
-    prefix = f"{group}/"
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
+def _group(arrays: Mapping[str, np.ndarray], group: str, plan: Plan) -> dict[str, np.ndarray]:
+    """Return the arrays of a group by the names of their weights, in the network's order.
+
+    Not every weight has one. A file has no order.
+    """
+    names = {name: f"{group}/{name}" for name in plan.architecture.weights}
+    return {name: arrays[path] for name, path in names.items() if path in arrays}
 
 
 def _slots(arrays: Mapping[str, np.ndarray], plan: Plan) -> dict[str, tuple[np.ndarray, ...]]:
     assert plan.before.update_rule is not None
-    moments = [_group(arrays, f"slots/{i}") for i in range(N_SLOTS[plan.before.update_rule])]
+    moments = [_group(arrays, f"slots/{i}", plan) for i in range(N_SLOTS[plan.before.update_rule])]
     return {name: tuple(each[name] for each in moments) for name in moments[0]}
