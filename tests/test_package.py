@@ -144,7 +144,7 @@ def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
         ("saving.md", {"classifier.joblib", "classifier.skops", "model.safetensors"}),
         ("model_file.md", {"model.safetensors"}),
         ("recipes.md", set()),
-        ("training.md", set()),
+        ("training.md", {"run.checkpoint"}),
         ("scikit_learn.md", set()),
     ],
 )
