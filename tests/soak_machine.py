@@ -21,6 +21,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from copies import COPIES
+from cut_fits import CutOffError, cut_off_after
 from global_state import global_state
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -39,7 +40,6 @@ from soak_journal import Journal
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._files import checkpoint_file
-from fashioncnn._training.loop import Training
 
 NUMBERS = st.one_of(st.integers(1, 12), st.integers(1, 600))
 METHODS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -126,24 +126,6 @@ def interrupt_after(seconds):
                 raise
         finally:
             signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def cut_off_after(n_epochs):
-    """Raise an exception when so many epochs have ended, and there is another.
-
-    A callback would do that, too. But TensorFlow computes gelu and hard_silu with other roundings
-    where there are callbacks, and the parts of a fit are to have the same bits.
-    """
-    run_epoch = Training.run_epoch
-
-    def run_or_fail(training):
-        if training.epoch == n_epochs:
-            raise Failed
-        run_epoch(training)
-
-    with mock.patch.object(Training, "run_epoch", run_or_fail):
-        yield
 
 
 def said_by_child(function):
@@ -284,7 +266,7 @@ class Soak(RuleBasedStateMachine):
                     with interrupt_after(cut):
                         self._train(clone(clf), fit)
                 else:
-                    with suppress(Failed), cut_off_after(cut):
+                    with suppress(CutOffError), cut_off_after(cut):
                         self._train(clone(clf), fit)
             self._train(clf, fit)
             again = clone(clf)

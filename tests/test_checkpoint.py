@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from cut_fits import CutOffError, cut_off_after
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
@@ -79,10 +80,6 @@ ANEW = (
 )
 
 
-class CutOffError(Exception):
-    """In place of what kills a process."""
-
-
 @pytest.fixture
 def path(tmp_path):
     """Give the path of a file that is not there yet."""
@@ -92,19 +89,11 @@ def path(tmp_path):
 @pytest.fixture
 def cut_off(monkeypatch):
     """Give a function that fits, and is cut off before an epoch; every epoch is written."""
-    run_epoch = Training.run_epoch
     monkeypatch.setattr(checkpoint_file, "SECONDS_BETWEEN_WRITES", 0.0)
 
     def fit_in_part(clf, *data, n_epochs=2, **others):
-        def run_or_fail(training):
-            if training.epoch == n_epochs:
-                raise CutOffError
-            run_epoch(training)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Training, "run_epoch", run_or_fail)
-            with pytest.raises(CutOffError):
-                clf.fit(*data, **others)
+        with cut_off_after(n_epochs), pytest.raises(CutOffError):
+            clf.fit(*data, **others)
 
     return fit_in_part
 
