@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fits that the soak draws: plain values, each of which can be made again to the same bits."""
 
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from cut_fits import cut_off_after
 from hypothesis import strategies as st
 from keras.callbacks import Callback
 from label_kinds import LABELS
@@ -75,17 +77,17 @@ class Fit(NamedTuple):
             arguments["y_val"] = self.task.targets(9, self.seed + 1)
         return arguments
 
-    def run(self, clf: FashionCNNClassifier, callbacks: Callback | None = None) -> None:
+    def run(self, clf: FashionCNNClassifier) -> None:
         """Train, with the parameters as they were afterwards."""
-        if self.n_epochs is not None:
-            callbacks = EndAfter(self.n_epochs, Interrupted)
-        clf.set_params(warm_start=self.warm_start, callbacks=callbacks)
+        is_whole = self.n_epochs is None
+        clf.set_params(warm_start=self.warm_start)
         try:
-            getattr(clf, self.method)(**self.arguments())
+            with nullcontext() if is_whole else cut_off_after(self.n_epochs, Interrupted):
+                getattr(clf, self.method)(**self.arguments())
         except Interrupted:
             pass
         finally:
-            clf.set_params(warm_start=False, callbacks=None)
+            clf.set_params(warm_start=False)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -418,10 +418,10 @@ class Soak(RuleBasedStateMachine):
 
     # --- Parts of steps ---------------------------------------------------------------------------
 
-    def _train(self, clf, fit, callbacks=None):
+    def _train(self, clf, fit):
         self.journal.counts["fits"] += 1
-        self.journal.sequence.append(f"    {clf} {fit} {callbacks}")
-        fit.run(clf, callbacks)
+        self.journal.sequence.append(f"    {clf} {fit}")
+        fit.run(clf)
 
     def _add(self, clf, history, like=None):
         member = Member(clf, history)
