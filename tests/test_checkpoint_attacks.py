@@ -14,6 +14,8 @@ import pytest
 from fashioncnn._files import checkpoint_file
 from fashioncnn.exceptions import CheckpointFileError
 
+pytestmark = pytest.mark.slow
+
 KERNEL, VARIANCE = "best/dense1/kernel", "stack1_norm1/moving_variance"
 LONGEST_MESSAGE = 1000
 

@@ -28,6 +28,7 @@ FEW_STEPS = hypothesis.settings(
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(*(f"ignore:{message}" for message in WARNINGS))
 def test_a_prediction_that_changes_is_found(monkeypatch):
     monkeypatch.setattr(Soak, "journal", Journal())
