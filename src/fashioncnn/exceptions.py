@@ -17,8 +17,10 @@ class _FileError(ValueError):
     """A file is not what it should be."""
 
     _start: str  # of the message, with a place for the path
+    _advice: str  # where there is no other
 
-    def __init__(self, path: str, field: str, problem: str, advice: str) -> None:
+    def __init__(self, path: str, field: str, problem: str, advice: str | None = None) -> None:
+        advice = self._advice if advice is None else advice
         super().__init__(path, field, problem, advice)
         self.path = path
         self.field = field
@@ -47,9 +49,7 @@ class ModelFileError(_FileError):
     """
 
     _start = "The model file {} can't be loaded"
-
-    def __init__(self, path: str, field: str, problem: str, advice: str = _TAKE_ANOTHER) -> None:
-        super().__init__(path, field, problem, advice)
+    _advice = _TAKE_ANOTHER
 
 
 class CheckpointFileError(_FileError):
@@ -68,6 +68,4 @@ class CheckpointFileError(_FileError):
     """
 
     _start = "The checkpoint {} can't be used"
-
-    def __init__(self, path: str, field: str, problem: str, advice: str = _START_ANEW) -> None:
-        super().__init__(path, field, problem, advice)
+    _advice = _START_ANEW

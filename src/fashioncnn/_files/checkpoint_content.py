@@ -255,7 +255,7 @@ class Content:
         infos = {
             f"history/{name}": TensorInfo("F64", (n_epochs,)) for name in self._manifest["history"]
         }
-        if self._manifest["best"] is not None:
+        if not self.is_empty:
             infos |= plan.arrays_of_best
         if self._manifest["state"] is not None:
             infos |= plan.arrays_of_state
