@@ -48,7 +48,8 @@ def change_each(args: argparse.Namespace) -> Report:
 
 def recipes(args: argparse.Namespace) -> Report:
     """Test variants whose settings are frozen."""
-    return complete(all_runs(args.variants, "test", args.seeds), frozen(args))
+    runs = all_runs(args.variants, "test", args.seeds)
+    return complete(runs, frozen(args)._replace(keeps_labels=True))
 
 
 def time(args: argparse.Namespace) -> Report:
@@ -59,8 +60,8 @@ def time(args: argparse.Namespace) -> Report:
 
 def curve(args: argparse.Namespace) -> Report:
     """Fit for few epochs and for many."""
-    numbers = (args.epochs, args.keras_epochs, args.seeds)
-    return complete(time_to_accuracy.list_runs(args.variants, *numbers), frozen(args))
+    runs = time_to_accuracy.list_runs(args.variants, args.epochs, args.seeds)
+    return complete(runs, frozen(args))
 
 
 def small(args: argparse.Namespace) -> Report:

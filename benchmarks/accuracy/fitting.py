@@ -4,9 +4,7 @@
 import gc
 import multiprocessing
 import os
-import random
 import threading
-import time
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from data_sets import DATA_SETS, Data
 from ideas import tried
+from other_libraries import N_CLASSES, OTHER_LIBRARIES, train
 from resumption import Clock
 from sklearn.metrics import accuracy_score, log_loss
-from variants import KERAS, Settings, Variant
+from variants import Variant
 
 Figures = dict[str, Any]
 FITTED = ("n_iter_", "precision_")
@@ -43,33 +42,42 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def fit_and_test(run: Run, n_images: int | None, checkpoint: Path | None) -> Figures:
-    """Fit, time and test; the fit includes tracing, as if there had been none before."""
+def fit_and_test(
+    run: Run, n_images: int | None, checkpoint: Path | None, *, keeps_labels: bool = False
+) -> Figures:
+    """Fit, time and test; the fit includes tracing, as if there had been none before.
+
+    Labels are kept as one text, with a digit for each test image.
+    """
     data = DATA_SETS[run.data].load(run.seed).first(n_images)
-    if run.variant.recipe == KERAS:
-        return fit_and_test_keras(data, run.seed, **run.variant.overrides)
+    if run.variant.recipe in OTHER_LIBRARIES:
+        figures, classes, probabilities = fit_other(run, data)
+    else:
+        figures, classes, probabilities = fit(run, data, checkpoint)
+    labels = classes[probabilities.argmax(axis=1)]
+    return {
+        "accuracy": float(accuracy_score(data.y_test, labels)),
+        "log_loss": float(log_loss(data.y_test, probabilities, labels=classes)),
+        **figures,
+        **({"labels": "".join(map(str, labels))} if keeps_labels else {}),
+    }
+
+
+def fit(run: Run, data: Data, checkpoint: Path | None) -> tuple[Figures, Any, Any]:
+    """Fit a variant, and return figures, the classes, and the probabilities of the test images."""
     clf = run.variant.new(random_state=run.seed, checkpoint=checkpoint)
     forget_programs()
     with tried(run.variant.idea, data.X):
         clock = Clock(checkpoint)
         clf.fit(data.X, data.y)
         seconds = clock.seconds
-    return {
-        **errors(data, clf.classes_, clf.predict_proba(data.X_test)),
+    figures = {
         "seconds": seconds,
         "n_parts": clock.n_parts,
         "n_parameters": clf.model_.count_params(),
         **{name: getattr(clf, name) for name in FITTED},
     }
-
-
-def errors(data: Data, classes: Any, probabilities: Any) -> Figures:
-    """Return accuracy and log loss in the test."""
-    labels = classes[probabilities.argmax(axis=1)]
-    return {
-        "accuracy": float(accuracy_score(data.y_test, labels)),
-        "log_loss": float(log_loss(data.y_test, probabilities, labels=classes)),
-    }
+    return figures, clf.classes_, clf.predict_proba(data.X_test)
 
 
 def forget_programs() -> None:
@@ -85,52 +93,14 @@ def forget_programs() -> None:
     gc.collect()
 
 
-def fit_and_test_keras(
-    data: Data, seed: int, epochs: int = 12, points: bool = False, validation: float = 0.3
-) -> Figures:
-    """Do the same with the article's code; `points` notes time and accuracy of each epoch.
-
-    What turns bytes into floats is not counted.
-    """
-    import keras
-    from network import keras_network
-
-    (X, y), (X_test, y_test) = (
-        (X.astype("float32")[..., None] / 255, keras.utils.to_categorical(y, 10))
-        for X, y in ((data.X, data.y), (data.X_test, data.y_test))
-    )
-    random.seed(seed)  # Keras draws the seeds of its layers from here
-    started = time.perf_counter()
-    model = keras_network(X.shape[1:])
-    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-    noted = note_points(started, X_test, y_test) if points else None
-    options: Settings = {"batch_size": 128, "epochs": epochs, "validation_split": validation}
-    model.fit(X, y, verbose=0, callbacks=[noted] if noted else [], **options)
-    seconds = noted.points[-1][0] if noted else time.perf_counter() - started
-    return {
-        **errors(data, np.arange(10), model.predict(X_test, verbose=0)),
-        "seconds": seconds,
-        "n_parameters": model.count_params(),
-        "n_iter_": epochs,
+def fit_other(run: Run, data: Data) -> tuple[Figures, Any, Any]:
+    """Do the same with another library."""
+    trained, clock = train(run.variant.recipe, data, run.seed, **run.variant.overrides)
+    figures = {
+        "seconds": trained.seconds,
+        "n_parameters": trained.n_parameters,
+        "n_iter_": run.variant.settings["epochs"],
         "precision_": "float32",
-        **({"points": noted.points} if noted else {}),
+        **({"points": clock.points} if clock.points else {}),
     }
-
-
-def note_points(started: float, X_test: Any, y_test: Any) -> Any:
-    """Return a Keras callback whose `points` are seconds, without its own, and accuracies."""
-    import keras
-
-    class NotePoints(keras.callbacks.Callback):
-        def __init__(self) -> None:
-            super().__init__()
-            self.points: list[tuple[float, float]] = []
-            self.own_seconds = 0.0
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            now = time.perf_counter()
-            _, accuracy = self.model.evaluate(X_test, y_test, batch_size=1000, verbose=0)
-            self.points.append((now - started - self.own_seconds, float(accuracy)))
-            self.own_seconds += time.perf_counter() - now
-
-    return NotePoints()
+    return figures, np.arange(N_CLASSES), trained.probabilities

@@ -62,7 +62,6 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--data", nargs="+", choices=SMALL, default=list(SMALL))
     if name == "curve":
         parser.add_argument("--epochs", type=positive, nargs="+", default=[2, 4, 8, 16])
-        parser.add_argument("--keras-epochs", type=int, default=12, help="0 leaves Keras out")
 
 
 def positive(text: str) -> int:

@@ -27,6 +27,7 @@ class Conditions(NamedTuple):
     alone: bool = False  # on the machine
     fresh: bool = False  # each run in a process of its own
     resumes: bool = True  # within a fit, too
+    keeps_labels: bool = False  # that are predicted in the test
     notes: tuple[tuple[str, Any], ...] = ()  # names and values that each run gets, too
 
 
@@ -65,8 +66,9 @@ def complete(runs: list[Run], conditions: Conditions) -> Record:
     for (run, known), worker in zip(missing, workers(conditions.fresh), strict=False):
         checkpoint = checkpoint_path(known)
         arguments = (run, conditions.n_images, checkpoint if conditions.resumes else None)
+        kept = {"keeps_labels": conditions.keeps_labels}
         try:
-            figures = worker.submit(fit_and_test, *arguments).result()
+            figures = worker.submit(fit_and_test, *arguments, **kept).result()
         except ValueError as error:  # such as that training diverged
             failed.append(f"{name_of(known)}: {error}")
             print(failed[-1], flush=True)

@@ -7,25 +7,26 @@ from typing import Any
 import pandas as pd
 from accuracy_tables import Report
 from fitting import Run
+from other_libraries import OTHER_LIBRARIES
 from report import markdown
 from run_store import all_runs
-from variants import KERAS, Variant
+from variants import Variant
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")  # of Okabe and Ito
-MARKERS = "osD^v"
-KERAS_LABEL = "plain Keras, the article's code"
+# Okabe and Ito's.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "oxD^vsP"
 SEPARATOR = ", epochs: "
 TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # seconds
 SETTINGS = {"svg.hashsalt": "curve", "font.size": 10}  # the same file again
 
 
-def list_runs(
-    variants: list[Variant], epochs: list[int], keras_epochs: int, seeds: int
-) -> list[Run]:
-    """List a fit for each number of epochs, which the schedule spans, and one of Keras."""
-    keras = Variant(KERAS_LABEL, KERAS, {"epochs": keras_epochs, "points": True})
-    fits = [keras] if keras_epochs else []
+def list_runs(variants: list[Variant], epochs: list[int], seeds: int) -> list[Run]:
+    """List a fit for each number of epochs, which the schedule spans, and one of a library."""
+    fits = []
     for variant in variants:
+        if variant.recipe in OTHER_LIBRARIES:
+            fits.append(variant.changed(variant.label, {"points": True}))
+            continue
         for n in epochs:
             fits.append(variant.changed(f"{variant.label}{SEPARATOR}{n}", {"epochs": n}))
     return all_runs(fits, "test", seeds)
@@ -66,9 +67,6 @@ def draw(report: Report, path: Path) -> None:
         figure = Figure(figsize=(7.65, 4.2), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
         curves = {label: curve for label, curve in rows.groupby("curve", observed=True)}
-        keras = curves.pop(KERAS_LABEL, None)
-        if keras is not None:
-            draw_curve(axes, KERAS_LABEL, keras, color="#D55E00", marker="x")
         for number, (label, curve) in enumerate(curves.items()):
             style = {
                 "color": COLOURS[number % len(COLOURS)],

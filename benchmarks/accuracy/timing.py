@@ -4,9 +4,10 @@
 import pandas as pd
 from accuracy_tables import Report, groups, percent
 from fitting import Run
+from other_libraries import KERAS
 from report import amount, markdown
 from runs import in_turn
-from variants import KERAS, Variant
+from variants import Variant
 from writing import three_digits
 
 ARTICLE = Variant("plain Keras, the article's code", KERAS, {"epochs": 12})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is compared: a recipe with overrides, the default, or the article's code in Keras."""
+"""What is compared: a recipe with overrides, the default, or another library."""
 
 import ast
 import hashlib
@@ -8,10 +8,11 @@ import runpy
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from other_libraries import OTHER_LIBRARIES
+
 from fashioncnn import FashionCNNClassifier
 
 DEFAULT = "default"  # no recipe, but the defaults of the class
-KERAS = "keras"  # the article's code in plain Keras, which knows `epochs` only
 Settings = dict[str, Any]
 
 
@@ -37,8 +38,8 @@ class Variant(NamedTuple):
     @property
     def settings(self) -> Settings:
         """All parameters but the seed, as JSON has them."""
-        if self.recipe == KERAS:
-            return {KERAS: "the article's code", "epochs": 12, **self.overrides}
+        if self.recipe in OTHER_LIBRARIES:  # which know `epochs` only
+            return {self.recipe: OTHER_LIBRARIES[self.recipe].label, "epochs": 12, **self.overrides}
         clf = self.new()
         clf._validate_params()  # before hours of training, not after them
         params = {name: value for name, value in clf.get_params().items() if name != "random_state"}
