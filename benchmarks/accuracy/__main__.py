@@ -11,14 +11,19 @@
     python benchmarks/accuracy time article --alone
     python benchmarks/accuracy curve article --epochs 2 4 8 16
     python benchmarks/accuracy small article
+    python benchmarks/accuracy labels article
+    python benchmarks/accuracy mistakes
+    python benchmarks/accuracy leaderboard
 
 The first four are described in ``pairs.py``. ``search`` and ``ablation`` train on 50,000 images of
 the training set and test on the other 10,000; they never read the test set. ``recipes``, ``time``
 and ``curve`` train on all 60,000, each run in a fresh process, and test on the test set at the last
 epoch. ``small`` compares a recipe with the default on small data, tested on the same test set, and
-on other data, which need ``pip install -r benchmarks/accuracy.txt``. A variant is typed as the name
-of a recipe ("default" for none, "keras" for the article's code in plain Keras), overrides, and a
-label if it shall have one. Seconds are those of fit, with tracing, without TensorFlow's import.
+on other data, which need ``pip install -r benchmarks/accuracy.txt``. ``labels`` lists labels of the
+training set that are probably wrong. ``mistakes`` and ``leaderboard`` run nothing: they show what
+others have written. A variant is typed as the name of a recipe ("default" for none, "keras" for the
+article's code in plain Keras, "skorch", "mlp"), overrides, and a label if it shall have one.
+Seconds are those of fit, with tracing, without TensorFlow's import.
 
 Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
 Runs that are in the file are not repeated. A run of a recipe or variant that was cut off goes on
@@ -51,9 +56,10 @@ def main() -> None:
         report = comparison.run(args)
     print(comparison.table(report))
     if comparison.draw:
-        path = args.show or CHECKOUT / "build" / f"{args.name}.json"
+        results = args.results if comparison.only_shows else CHECKOUT / "build"
+        path = args.show or results / f"{args.name}.json"
         is_published = path.resolve() == RESULTS / path.name
-        comparison.draw(report, (IMAGES / path.name if is_published else path).with_suffix(".svg"))
+        comparison.draw(report, IMAGES / path.name if is_published else path)
 
 
 if __name__ == "__main__":

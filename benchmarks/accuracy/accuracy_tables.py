@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tables of what was reached: means and deviations over seeds, and differences by seed."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from report import markdown
 
 Report = dict[str, Any]
+
+
+def read_results(folder: Path, name: str) -> Report:
+    """Read what a comparison has written."""
+    report: Report = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return report
 
 
 def percent(values: pd.Series, digits: int = 2) -> str:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ablation
+import doubtful_labels
+import leaderboard as leaderboards
+import mistakes as mistake_tables
 import pairs
 import small_data
 import time_to_accuracy
 import timing
-from accuracy_tables import Report, best_first, summary
+from accuracy_tables import Report, best_first, read_results, summary
+from machine import write
 from run_store import Conditions, all_runs, commit, complete
 from variants import read_variants
 
@@ -73,6 +77,23 @@ def small(args: argparse.Namespace) -> Report:
     return complete(runs, frozen(args, fresh=False))
 
 
+def labels(args: argparse.Namespace) -> Report:
+    """Find labels of the training set that are probably wrong."""
+    report = doubtful_labels.find(args.variants)
+    write(f"{args.name}.json", {**report, "commit": commit()})
+    return report
+
+
+def mistakes(args: argparse.Namespace) -> Report:
+    """Show what the networks of ``recipes`` get wrong; nothing is run."""
+    return read_results(args.results, "recipes")
+
+
+def leaderboard(args: argparse.Namespace) -> Report:
+    """Show the results of ``recipes`` and ``time`` together; nothing is run."""
+    return {name: read_results(args.results, name) for name in leaderboards.SOURCES}
+
+
 def pair(args: argparse.Namespace) -> Report:
     """Compare few variants that are written down."""
     return pairs.run(args.comparison, args.seeds, args.epochs)
@@ -92,6 +113,11 @@ class Comparison(NamedTuple):
         return self.run.__doc__
 
     @property
+    def only_shows(self) -> bool:
+        """Whether it runs nothing, but shows the results of others."""
+        return self.run in (mistakes, leaderboard)
+
+    @property
     def is_pair(self) -> bool:
         """Whether its variants are written down."""
         return self.run is pair
@@ -105,4 +131,7 @@ COMPARISONS: Mapping[str, Comparison] = {
     "time": Comparison(time, timing.table, 5),
     "curve": Comparison(curve, time_to_accuracy.table, 1, time_to_accuracy.draw),
     "small": Comparison(small, small_data.table, None),
+    "labels": Comparison(labels, doubtful_labels.table, None, doubtful_labels.draw),
+    "mistakes": Comparison(mistakes, mistake_tables.table, None, mistake_tables.draw),
+    "leaderboard": Comparison(leaderboard, leaderboards.table, None),
 }

@@ -31,6 +31,12 @@ def read_options(description: str) -> argparse.Namespace:
 
 def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the options of a comparison."""
+    comparison = COMPARISONS[name]
+    parser.set_defaults(name=None, images=None, show=None)
+    if comparison.only_shows:
+        help_ = "the folder of results, by default of those that are committed"
+        parser.add_argument("--results", type=Path, default=RESULTS, help=help_)
+        return
     parser.add_argument(
         "--show",
         nargs="?",
@@ -38,8 +44,6 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
         const=RESULTS / f"{name}.json",
         help="only print what a file holds, by default that of the committed results",
     )
-    parser.set_defaults(name=None, images=None)
-    comparison = COMPARISONS[name]
     if comparison.seeds:
         word = "--rounds" if name == "time" else "--seeds"
         parser.add_argument(
@@ -55,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("variants", nargs="?", type=Path, help="a JSON or Python file")
         parser.add_argument("--recipe", default="article", help="where a variant names none")
     else:
-        one = "?" if name in ("ablation", "small") else "*"
+        one = "?" if name in ("ablation", "small", "labels") else "*"
         parser.add_argument("variants", nargs=one, type=variant, metavar="VARIANT")
     if name == "small":
         parser.add_argument("--seeds", type=positive, help="at most; by default 10, or 5 of large")

@@ -74,7 +74,7 @@ def draw(report: Report, path: Path) -> None:
             }
             draw_curve(axes, label, curve, **style)
         label_axes(axes, rows["seconds"])
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
 def draw_curve(axes: Any, label: str, curve: pd.DataFrame, **style: str) -> None:

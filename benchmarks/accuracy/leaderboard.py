@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""All that was tested on Fashion-MNIST in one table: accuracy, time and size."""
+
+from typing import Any
+
+import pandas as pd
+from accuracy_tables import Report, groups, percent
+from other_libraries import OTHER_LIBRARIES
+from report import amount, markdown
+from timing import ARTICLE
+from writing import three_digits
+
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._inputs.architecture import build_architecture
+
+SOURCES = ("recipes", "time")  # the comparisons whose results it shows
+IMAGE_SHAPE, N_CLASSES = (28, 28, 1), 10
+NOT_TIMED = "not timed alone"
+
+
+def table(report: Report) -> str:
+    """Write a row for each variant, the most accurate first, from accuracies and times."""
+    recipes, times = (report[name] for name in SOURCES)
+    seconds = {label: runs["seconds"].median() for (label, _), runs in groups(times)}
+    article = seconds[ARTICLE.label]
+    rows = [
+        {
+            "": label,
+            "test accuracy": percent(runs["accuracy"]),
+            "seeds": len(runs),
+            **time_cells(seconds.get(label), article),
+            "parameters": f"{runs['n_parameters'].iloc[0]:,}",
+            "MFLOP per image": flops(recipes["settings"][settings], runs),
+            "mean": runs["accuracy"].mean(),
+        }
+        for (label, settings), runs in groups(recipes)
+    ]
+    frame = pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable")
+    return markdown(frame.drop(columns="mean"))
+
+
+def time_cells(seconds: float | None, article: float) -> dict[str, str]:
+    """Write the time of a fit, and how many times as long the article's code takes."""
+    if seconds is None:
+        return {"time": NOT_TIMED, "article / time": ""}
+    return {
+        "time": amount(seconds, "seconds"),
+        "article / time": three_digits(article / seconds),
+    }
+
+
+def flops(settings: dict[str, Any], runs: pd.DataFrame) -> str:
+    """Count additions and multiplications to predict an image, in millions."""
+    if "mlp" in settings:  # each of its parameters but biases
+        n_multiplications = int(runs["n_parameters"].iloc[0])
+    else:
+        ours = FashionCNNClassifier()  # whose network is the article's
+        if not OTHER_LIBRARIES.keys() & settings.keys():
+            ours.set_params(**settings)
+        architecture = build_architecture(ours.get_params(), IMAGE_SHAPE, N_CLASSES)
+        n_multiplications = architecture.n_multiplications * (1 + ours.test_time_flip)
+    return three_digits(2 * n_multiplications / 1e6)
