@@ -54,7 +54,7 @@ def table(report: Report) -> str:
     """Write how many there are, and between which classes the surest lie."""
     doubts = pd.DataFrame(report["doubts"])
     names = np.array(FASHION_MNIST_CLASSES)
-    pairs = names[doubts["label"]] + " → " + names[doubts["predicted"]]
+    pairs = pd.Series(names[doubts["label"]]) + " → " + names[doubts["predicted"]]
     counts = pairs.value_counts().rename_axis("label → predicted").reset_index(name="images")
     intro = (
         f"{report['variant']}: {report['accuracy']:.2%} of the training images in "

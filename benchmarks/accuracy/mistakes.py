@@ -65,12 +65,12 @@ def list_misses(labels: Labels, codes: np.ndarray) -> list[dict[str, str | int]]
 
 def confusions(predicted: np.ndarray, codes: np.ndarray) -> pd.DataFrame:
     """Count which upper garment is taken for which, as means over seeds."""
-    counts = np.mean([confusion_matrix(codes, row) for row in predicted], axis=0)
+    counts = np.mean([confusion_matrix(codes, row, labels=range(10)) for row in predicted], axis=0)
     names = [FASHION_MNIST_CLASSES[code] for code in TOPS]
     chosen = pd.DataFrame(counts[np.ix_(TOPS, TOPS)], columns=names)
     others = counts[list(TOPS)].sum(axis=1) - chosen.sum(axis=1)
     chosen.insert(0, "", [f"is a {name}" for name in names])
-    return chosen.assign(others=others).map(lambda x: f"{x:.0f}" if isinstance(x, float) else x)
+    return chosen.assign(others=others).map(lambda x: f"{x:.1f}" if isinstance(x, float) else x)
 
 
 def missed_by_all(labels: Labels, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
