@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train the article's network on Fashion-MNIST, evaluate it, and draw its curves.
+"""Train the article's network and the recipe "fast" on Fashion-MNIST, and compare them.
 
 Takes the full data set where it is found, else the sample that ships with the package.
 
@@ -8,13 +8,14 @@ Takes the full data set where it is found, else the sample that ships with the p
 
 import argparse
 import os
+import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # silences TensorFlow's notes on the processor
 
 import matplotlib as mpl
 import numpy as np
-from sklearn.metrics import accuracy_score, classification_report, log_loss
+from sklearn.metrics import accuracy_score, classification_report, log_loss, recall_score
 
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist, load_fashion_mnist_sample
 
@@ -24,6 +25,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 TRAINING, VALIDATION = "tab:blue", "tab:orange"
+ARTICLE, FAST = "article's network", 'recipe "fast"'
+COLOURS = {ARTICLE: "tab:purple", FAST: "tab:green"}
 
 
 def load(subset: str) -> tuple[np.ndarray, np.ndarray]:
@@ -41,8 +44,20 @@ def draw_curve(axes: plt.Axes, clf: FashionCNNClassifier, metric: str) -> None:
     axes.plot(
         epochs, clf.history_[f"val_{metric}"], color=VALIDATION, marker="o", label="validation"
     )
-    axes.set(title=metric.capitalize(), xlabel="epoch", ylabel=metric)
+    axes.set(title=f"{ARTICLE}: {metric}", xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def draw_classes(axes: plt.Axes, y: np.ndarray, predictions: dict[str, np.ndarray]) -> None:
+    """Draw the share of each class's images that each classifier recognizes."""
+    names = np.unique(y)
+    for label, predicted in predictions.items():
+        shares = recall_score(y, predicted, average=None, labels=names)
+        axes.plot(shares, names, "o", color=COLOURS[label], label=label)
+    axes.set(title="test accuracy by class")
+    axes.invert_yaxis()
     axes.grid(alpha=0.3)
     axes.legend()
 
@@ -58,47 +73,59 @@ def draw_image(axes: plt.Axes, image: np.ndarray, label: str, prediction: str) -
 
 
 def draw(
-    clf: FashionCNNClassifier, X: np.ndarray, y: np.ndarray, predictions: np.ndarray
+    article: FashionCNNClassifier, X: np.ndarray, y: np.ndarray, predictions: dict[str, np.ndarray]
 ) -> Figure:
-    """Draw the curves, and below them the first images with their predicted classes."""
-    figure, grid = plt.subplots(
-        3, 8, figsize=(10, 7.5), height_ratios=(3.2, 1, 1), layout="constrained"
-    )
-    for axes in grid[0]:
-        axes.remove()
-    curves = figure.add_subplot(grid[0, 0].get_gridspec()[0, :4])
-    draw_curve(curves, clf, "loss")
-    draw_curve(figure.add_subplot(grid[0, 0].get_gridspec()[0, 4:]), clf, "accuracy")
-    for axes, *row in zip(grid[1:].ravel(), X, y, predictions, strict=False):
-        draw_image(axes, *row)
+    """Draw curves and classes, and below them the first images as "fast" predicts them."""
+    figure = plt.figure(figsize=(12, 7.5), layout="constrained")
+    charts, images = figure.add_gridspec(2, 1, height_ratios=(3.2, 2.6))
+    charts, images = charts.subgridspec(1, 3), images.subgridspec(2, 8)
+    draw_curve(figure.add_subplot(charts[0]), article, "loss")
+    draw_curve(figure.add_subplot(charts[1]), article, "accuracy")
+    draw_classes(figure.add_subplot(charts[2]), y, predictions)
+    for place, image in enumerate(zip(X[:16], y, predictions[FAST], strict=False)):
+        draw_image(figure.add_subplot(images[place // 8, place % 8]), *image)
     return figure
 
 
+def fit(label: str, clf: FashionCNNClassifier, X: np.ndarray, y: np.ndarray) -> float:
+    """Fit a classifier, and return the seconds that it takes."""
+    print(f"\nTraining the {label} on {len(X):,} images.")
+    started = time.perf_counter()
+    clf.fit(X, y)
+    return time.perf_counter() - started
+
+
 def main() -> None:
-    """Train, print the figures, and write the picture."""
+    """Train both, print the figures, and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=12, help="of the article's network")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("fashion_mnist_curves.png"))
     args = parser.parse_args()
 
     X, y = load("train")
     X_test, y_test = load("test")
-    print(f"Training on {len(X):,} images, of which 30 % are held out for validation.")
-    clf = FashionCNNClassifier.from_recipe(
-        "article", epochs=args.epochs, random_state=args.seed, verbose=2
+    # In bfloat16 where the processor has it: half the time of float32, and as accurate.
+    article = FashionCNNClassifier.from_recipe(
+        "article", epochs=args.epochs, precision="auto", random_state=args.seed, verbose=2
     )
-    clf.fit(X, y)
+    fast = FashionCNNClassifier.from_recipe("fast", random_state=args.seed)
+    classifiers = {ARTICLE: article, FAST: fast}
+    seconds = {label: fit(label, clf, X, y) for label, clf in classifiers.items()}
 
-    probabilities = clf.predict_proba(X_test)
-    predictions = clf.classes_[probabilities.argmax(axis=1)]
-    print(f"\nvalidation accuracy  {clf.history_['val_accuracy'][-1]:.4f}")
-    print(f"test accuracy        {accuracy_score(y_test, predictions):.4f}")
-    print(f"test log loss        {log_loss(y_test, probabilities):.4f}\n")
-    print(classification_report(y_test, predictions, digits=3))
+    print(f"\n{'':18}  test accuracy  test log loss  seconds of training")
+    predictions = {}
+    for label, clf in classifiers.items():
+        probabilities = clf.predict_proba(X_test)
+        predictions[label] = clf.classes_[probabilities.argmax(axis=1)]
+        accuracy = accuracy_score(y_test, predictions[label])
+        loss = log_loss(y_test, probabilities)
+        print(f"{label:18}{accuracy:15.4f}{loss:15.4f}{seconds[label]:21.0f}")
+    print(f"\nThe {FAST}, by class:\n")
+    print(classification_report(y_test, predictions[FAST], digits=3))
 
-    draw(clf, X_test, y_test, predictions).savefig(args.output, dpi=120)
-    print(f"The curves are in {args.output}.")
+    draw(article, X_test, y_test, predictions).savefig(args.output, dpi=120)
+    print(f"The picture is in {args.output}.")
 
 
 if __name__ == "__main__":

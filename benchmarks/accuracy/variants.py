@@ -12,6 +12,7 @@ from other_libraries import OTHER_LIBRARIES
 
 from fashioncnn import FashionCNNClassifier
 
+OF_RUN = ("random_state", "checkpoint")  # the parameters that each run sets
 DEFAULT = "default"  # no recipe, but the defaults of the class
 Settings = dict[str, Any]
 
@@ -37,12 +38,12 @@ class Variant(NamedTuple):
 
     @property
     def settings(self) -> Settings:
-        """All parameters but the seed, as JSON has them."""
+        """All parameters but the seed and the checkpoint, which are the run's, as JSON has them."""
         if self.recipe in OTHER_LIBRARIES:  # which know `epochs` only
             return {self.recipe: OTHER_LIBRARIES[self.recipe].label, "epochs": 12, **self.overrides}
         clf = self.new()
         clf._validate_params()  # before hours of training, not after them
-        params = {name: value for name, value in clf.get_params().items() if name != "random_state"}
+        params = {name: value for name, value in clf.get_params().items() if name not in OF_RUN}
         params |= {"idea": self.idea} if self.idea else {}
         return json.loads(json.dumps(params, default=lambda value: value.tolist()))
 
