@@ -61,7 +61,10 @@ KINDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "pictures": {"floats": {"X": X + np.float32(0.5), "scaling": "standardize"}},
     "dropout": {"dropout": {"conv_dropout": 0.3, "dense_dropout": 0.5}},
-    "network": {"batch normalisation": {"batch_normalization": True}},
+    "network": {
+        "batch normalisation": {"batch_normalization": True},
+        "shortcuts": {"conv_stacks": ((4, 4),), "padding": "same", "residual": True},
+    },
     "decay": {"weight decay": {"weight_decay": 0.1}},
     "rate": {
         "cosine": {"learning_rate_schedule": "cosine"},

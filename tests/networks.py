@@ -7,7 +7,6 @@ import numpy as np
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
-from fashioncnn._network import numpy_forward
 from fashioncnn._network.architecture import Activation, Layer, initial_weights
 from fashioncnn._network.checkpoint import new_checkpoint
 from fashioncnn._network.fitted import Compilation, FittedNetwork, fitted_attributes
@@ -111,6 +110,17 @@ CONFIGURATIONS = {
     "normalized": {"batch_normalization": True},
     "normalized, same": {"batch_normalization": True, "padding": "same", "global_pooling": "avg"},
     "normalized pixel": {"batch_normalization": True, "image_shape": (1, 1, 2)},
+    "residual": {
+        "conv_stacks": ((4, 4), (4, 5, 5)),  # no shortcut in the second
+        "padding": "same",
+        "residual": True,
+    },
+    "residual, normalized": {
+        "conv_stacks": ((4, 4, 4, 4), (5, 5, 5)),
+        "padding": "same",
+        "residual": True,
+        "batch_normalization": True,
+    },
     "strip": {"image_shape": (1, 9, 1)},
     **{
         activation: {"activation": activation, "conv_stacks": ((4, 5),)}
@@ -219,10 +229,3 @@ def branched(name):
                 add(extra[row.name])
         latest[row.name] = rows[-1].name
     return architecture.with_layers(tuple(rows))
-
-
-def add_branches(monkeypatch):
-    """Let NumPy's table of operations have a layer that adds its inputs."""
-    monkeypatch.setitem(
-        numpy_forward._OPERATIONS, "Add", lambda layer, weights, *inputs: sum(inputs)
-    )

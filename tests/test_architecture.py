@@ -54,6 +54,12 @@ COUNTS = [
         288 + 4 * 32 + 18_432 + 4 * 64 + (64 * 128 + 128) + 1_290,
     ),
     (
+        {"conv_stacks": ((4, 4, 4),), "padding": "same", "residual": True, "dense_units": ()},
+        (28, 28, 1),
+        10,
+        40 + 2 * 148 + (14 * 14 * 4 * 10 + 10),  # shortcuts have no parameters
+    ),
+    (
         {"global_pooling": "max", "dense_units": 16},
         (32, 32, 3),
         100,
@@ -113,9 +119,53 @@ def test_pooling_comes_before_the_last_normalisation():
     ]
 
 
+RESIDUAL = {"padding": "same", "residual": True}
+
+
+@pytest.mark.parametrize(
+    ("filters", "sums"),
+    [
+        ((4,), {}),
+        ((4, 4), {2: 1}),
+        ((4, 4, 4), {3: 1}),
+        ((4, 4, 4, 4), {3: 1, 4: 3}),
+        ((4, 4, 4, 4, 4), {3: 1, 5: 3}),
+        ((4, 8), {}),
+        ((4, 8, 4), {3: 1}),
+        ((4, 8, 8), {}),
+        ((4, 8, 8, 8), {4: 3}),
+    ],
+)
+@pytest.mark.parametrize("is_normalized", [False, True])
+def test_shortcuts_lead_around_two_convolutions_or_what_is_left(filters, sums, is_normalized):
+    table = architecture(conv_stacks=(filters,), batch_normalization=is_normalized, **RESIDUAL)
+    layers = {layer.name: layer for layer in table.layers}
+    added = {name: layer.inputs for name, layer in layers.items() if layer.kind == "Add"}
+    assert set(added) == {f"stack1_sum{number}" for number in sums}
+    for number, start in sums.items():
+        end, shortcut = added[f"stack1_sum{number}"]
+        activated = f"stack1_relu{start}"
+        if activated not in layers:
+            activated = f"stack1_conv{start}"  # which has its activation in it
+        is_last = number == len(filters)
+        if is_last:
+            assert layers[shortcut]._replace(name="", inputs=()) == layers["stack1_pool"]._replace(
+                name="", inputs=()
+            )
+            shortcut = layers[shortcut].inputs[0]
+        assert shortcut == activated
+        kinds = {"BatchNormalization"} if is_normalized else {"MaxPooling2D", "Conv2D"}
+        assert layers[end].kind in kinds
+        assert layers[f"stack1_conv{number}"].config["activation"] == "linear"
+        assert layers[f"stack1_relu{number}"].inputs == (f"stack1_sum{number}",)
+
+
 def test_names_are_unique():
     layers = architecture(
-        conv_stacks=((4, 8), (8, 8)), batch_normalization=True, dense_units=(8, 8)
+        conv_stacks=((4, 4, 4, 4), (8, 8)),
+        batch_normalization=True,
+        dense_units=(8, 8),
+        **RESIDUAL,
     ).layers
     assert len({layer.name for layer in layers}) == len(layers)
 

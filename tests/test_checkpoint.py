@@ -29,6 +29,9 @@ from fashioncnn._training.loop import Training
 from fashioncnn.exceptions import CheckpointFileError
 
 FEATURES = {  # all at once
+    "conv_stacks": ((4, 4),),
+    "padding": "same",
+    "residual": True,
     "batch_normalization": True,
     "dense_dropout": 0.5,
     "augment": {"flip": "alternating", "shift": 1, "erase": 0.5},
@@ -44,10 +47,11 @@ OTHER_VALUES = {  # of each parameter that tells fits from others
     "conv_stacks": (5,),
     "dense_units": (9,),
     "kernel_size": 2,
-    "padding": "same",
+    "padding": "valid",
     "activation": "elu",
     "pool_size": 1,
     "batch_normalization": True,
+    "residual": True,
     "global_pooling": "avg",
     "conv_dropout": 0.5,
     "dense_dropout": 0.5,
@@ -103,7 +107,7 @@ def finished(images, small, path):
     """Give the file of a fit that has ended, and a function that makes its classifier."""
 
     def make(**params):
-        return small(epochs=2, checkpoint=path, **params)
+        return small(epochs=2, padding="same", checkpoint=path, **params)
 
     make().fit(*images)
     return make
@@ -651,7 +655,9 @@ def test_refusals_come_before_tensorflow(images, refused, tmp_path, finished, pa
     message = "Write out what ~ stands for, as os.path.expanduser does"
     refused(fit, FileNotFoundError, message, checkpoint="~/run")
     message = "batch_size was 16 and is 5: the file is of another fit"
-    refused(fit, CheckpointFileError, message, checkpoint=path, batch_size=5, epochs=2)
+    refused(
+        fit, CheckpointFileError, message, checkpoint=path, batch_size=5, epochs=2, padding="same"
+    )
     np.testing.assert_equal(os.listdir(tmp_path), [path.name])
 
 

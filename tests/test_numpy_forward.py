@@ -14,7 +14,6 @@ from networks import (
     CONFIGURATIONS,
     EDGES,
     VALUES,
-    add_branches,
     assert_rows_agree,
     batch,
     branched,
@@ -57,9 +56,8 @@ def test_pixels_are_scaled_as_stock_layers_do(dtype, padding):
 
 
 @pytest.mark.parametrize("name", BRANCHES)
-def test_branches_are_those_of_stock_layers(name, monkeypatch):
-    """No parameter makes a branch yet, but the table of layers can say one."""
-    add_branches(monkeypatch)
+def test_branches_are_those_of_stock_layers(name):
+    """The table of layers can say more branches than `residual` makes."""
     architecture = branched(name)
     weights = weights_of(architecture)
     images, _ = batch(architecture, 4)

@@ -99,6 +99,7 @@ REFUSED = {
     "padding": ["full", "VALID", None, 0],
     "activation": ["Relu", None, max, "softmax"],
     "batch_normalization": ["yes", None, 2],
+    "residual": ["yes", None, 2, "same"],
     "global_pooling": ["mean", True],
     "conv_dropout": [
         1,
@@ -288,6 +289,15 @@ def test_one_entry_per_stack(name, value):
     params = FashionCNNClassifier(**{"conv_stacks": (4, 8), name: value}).get_params()
     with pytest.raises(ValueError, match=rf"'{name}' parameter has {len(value)} entries.*2 stacks"):
         build_architecture(params, (28, 28, 1), 10)
+
+
+def test_shortcuts_need_maps_of_one_size():
+    params = FashionCNNClassifier(((4, 4), 8), residual=True).get_params()
+    with pytest.raises(ValueError, match=r"Set padding='same', or residual=False") as caught:
+        build_architecture(params, (28, 28, 1), 10)
+    assert str(caught.value).endswith("Got residual=True and padding='valid'.")
+    for remedy in ({"padding": "same"}, {"residual": False}):
+        build_architecture({**params, **remedy}, (28, 28, 1), 10)
 
 
 def test_pairs_mean_height_and_width():

@@ -260,7 +260,7 @@ def test_fields_of_the_description(learnt):
         "architecture": [
             "activation", "batch_normalization", "conv_dropouts", "conv_stacks", "dense_dropout",
             "dense_units", "global_pooling", "image_shape", "kernel_sizes", "n_classes", "padding",
-            "pool_sizes",
+            "pool_sizes", "residual",
         ],
         "scaling": ["kind", "offset", "scale"],
         "compilation": ["learning_rate", "loss", "optimizer", "weight_decay"],

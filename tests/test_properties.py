@@ -447,13 +447,15 @@ def architectures(draw):
     stacks = draw(st.lists(st.lists(filters, min_size=1, max_size=3), min_size=1, max_size=3))
     windows = st.lists(st.tuples(sizes, sizes), min_size=len(stacks), max_size=len(stacks))
     side = st.one_of(st.just(1), st.integers(1, 12))
+    padding = draw(st.sampled_from(["same", "valid"]))
     return make_architecture(
         (draw(side), draw(side), draw(st.integers(1, 3))),
         draw(st.integers(2, 5)),
         conv_stacks=stacks,
         kernel_size=3 if has_tiles else draw(windows),
         pool_size=draw(windows),
-        padding=draw(st.sampled_from(["same", "valid"])),
+        padding=padding,
+        residual=padding == "same" and draw(st.booleans()),
         activation=draw(st.sampled_from(sorted(get_args(Activation)))),
         batch_normalization=draw(st.booleans()),
         global_pooling=draw(st.sampled_from([None, "avg", "max"])),

@@ -21,7 +21,6 @@ from networks import (
 )
 from sklearn.metrics import log_loss
 from test_keras_model import modules_in
-from test_numpy_forward import add_branches
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._network.numpy_forward import NumpyPredictor
@@ -117,9 +116,8 @@ def test_engines_agree_with_stock_layers(name):
 
 
 @pytest.mark.parametrize("name", BRANCHES)
-def test_a_branch_is_taken_in_both_passes(name, monkeypatch):
+def test_a_branch_is_taken_in_both_passes(name):
     architecture = branched(name)
-    add_branches(monkeypatch)
     weights, flip = weights_of(architecture), {"test_time_flip": True}
     images, _ = batch(architecture, 3)
     logits = NumpyPredictor(architecture, weights, None, **flip).logits(images)

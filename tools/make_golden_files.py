@@ -211,6 +211,17 @@ CONFIGURATIONS = {
         dtype="int16",
         train=fit_with_requests,
     ),
+    "shortcuts": Configuration(
+        np.arange(3),
+        SMALL
+        | {
+            "conv_stacks": ((4, 4, 4), (5, 5)),
+            "dense_units": (),
+            "padding": "same",
+            "residual": True,
+            "batch_normalization": True,
+        },
+    ),
     "recipe_article": Configuration(
         np.arange(3), recipe("article", conv_stacks=((4, 6),), dense_units=(8,), random_state=1)
     ),

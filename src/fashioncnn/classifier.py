@@ -99,6 +99,11 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         Whether to normalise after each convolution, which then has no bias. In each stack pooling
         comes before the last normalisation and activation. Moving means and variances are corrected
         for their bias [7]_, so that a network predicts as it trained, after few steps too.
+    residual : bool, default=False
+        Whether to add shortcuts [13]_, which help deep stacks. Behind the first convolution of a
+        stack, each two are a block, and so is one that is left over. Where input and output of a
+        block have as many channels, the one is added to the other before the activation; in the
+        last block of a stack both are pooled before. It needs ``padding="same"``.
     global_pooling : {"avg", "max"} or None, default=None
         How to reduce the last feature maps to one value per channel; None flattens them.
     conv_dropout : float or sequence of float, default=0.25
@@ -287,6 +292,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
        arXiv:1803.05407, 2018; here after every step, as in B. T. Polyak and A. B. Juditsky,
        "Acceleration of stochastic approximation by averaging", SIAM Journal on Control and
        Optimization 30(4), 1992.
+    .. [13] K. He et al., "Deep residual learning for image recognition", arXiv:1512.03385, 2015.
 
     Examples
     --------
@@ -321,6 +327,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         activation: Activation = "relu",
         pool_size: Sizes = 2,
         batch_normalization: bool = False,
+        residual: bool = False,
         global_pooling: GlobalPooling | None = None,
         conv_dropout: Rates = 0.25,
         dense_dropout: Float = 0.2,
@@ -357,6 +364,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         self.activation = activation
         self.pool_size = pool_size
         self.batch_normalization = batch_normalization
+        self.residual = residual
         self.global_pooling = global_pooling
         self.conv_dropout = conv_dropout
         self.dense_dropout = dense_dropout

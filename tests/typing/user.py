@@ -29,6 +29,7 @@ clf = FashionCNNClassifier(
     kernel_size=((5, 5), (3, 3)),
     padding="same",
     pool_size=[2, 2],
+    residual=True,
     global_pooling="avg",
     conv_dropout=(0.1, 0.2),
     class_weight={"Bag": 2, "Coat": 0.5},
@@ -60,6 +61,7 @@ FashionCNNClassifier(
     image_shape=np.array([28, 28]),
 )
 FashionCNNClassifier(16)  # type: ignore[arg-type]
+FashionCNNClassifier(residual="yes")  # type: ignore[arg-type]
 FashionCNNClassifier(padding="full")  # type: ignore[arg-type]
 FashionCNNClassifier(activation="relu7")  # type: ignore[arg-type]
 FashionCNNClassifier(optimizer="nadam")  # type: ignore[arg-type]

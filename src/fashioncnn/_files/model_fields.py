@@ -70,6 +70,7 @@ FIELDS: Table = {
         "global_pooling": optional(one_of(*get_args(GlobalPooling))),
         "conv_dropouts": list_of(_RATE, 1),
         "dense_dropout": _RATE,
+        "residual": BOOLEAN,
     },
     "scaling": OptionalTable({"kind": one_of(*get_args(ScalingKind))}),
     "compilation": {

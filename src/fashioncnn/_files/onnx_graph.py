@@ -149,6 +149,10 @@ def _activate(graph: Graph, layer: Layer, weights: Weights, values: str) -> str:
     return ACTIVATIONS[layer.config["activation"]](graph, values, layer.name)
 
 
+def _add(graph: Graph, layer: Layer, weights: Weights, *inputs: str) -> str:
+    return graph.add("Add", *inputs, output=layer.name)
+
+
 def _max_pool(graph: Graph, layer: Layer, weights: Weights, maps: str) -> str:
     window = layer.config["pool_size"]
     return graph.add("MaxPool", maps, output=layer.name, kernel_shape=window, strides=window)
@@ -169,6 +173,7 @@ def _pass_on(graph: Graph, layer: Layer, weights: Weights, values: str) -> str:
 
 _OPERATIONS: Mapping[str, Callable[..., str]] = {
     "Activation": _activate,
+    "Add": _add,
     "BatchNormalization": _normalize,
     "Conv2D": _convolve,
     "Dense": _multiply,

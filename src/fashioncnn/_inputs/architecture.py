@@ -26,8 +26,8 @@ def build_architecture(
     Raises
     ------
     ValueError
-        If a value given per stack does not have one entry per stack, or no memory could hold the
-        network.
+        If a value given per stack does not have one entry per stack, if shortcuts would add maps of
+        two sizes, or no memory could hold the network.
     """
     conv_stacks = parse_conv_stacks(params["conv_stacks"])
 
@@ -60,7 +60,14 @@ def build_architecture(
         global_pooling=params["global_pooling"],
         conv_dropouts=per_stack("conv_dropout", rates, isinstance(rates, float)),
         dense_dropout=float(params["dense_dropout"]),
+        residual=bool(params["residual"]),
     )
+    if architecture.residual and architecture.padding != "same":
+        raise ValueError(
+            "The 'residual' parameter adds feature maps of one size, and without padding each "
+            "convolution makes them smaller. Set padding='same', or residual=False. Got "
+            f"residual={params['residual']!r} and padding={params['padding']!r}."
+        )
     if architecture.n_parameters > _MOST_PARAMETERS:
         raise ValueError(
             "The 'conv_stacks' and 'dense_units' parameters ask for a network of more than 10**12 "

@@ -113,6 +113,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "activation": [_one_of(Activation)],
     "pool_size": [Nested(_WINDOWS, parse_windows)],
     "batch_normalization": ["boolean"],
+    "residual": ["boolean"],
     "global_pooling": [_one_of(GlobalPooling), None],
     "conv_dropout": [
         Nested("a float in the range [0.0, 1.0) or a tuple of them, one per stack", parse_rates)

@@ -94,6 +94,7 @@ class Architecture:
     global_pooling: str | None
     conv_dropouts: tuple[float, ...]
     dense_dropout: float
+    residual: bool = False
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -164,10 +165,15 @@ class _Table:
         output_shape: Shape,
         config: Mapping[str, Any],
         weights: Mapping[str, Weight] | None = None,
+        inputs: tuple[str, ...] = (),
     ) -> None:
-        inputs = (self.rows[-1].name if self.rows else IMAGE,)
+        inputs = inputs or (self.last,)
         self.rows.append(Layer(kind, name, inputs, config, output_shape, weights or {}))
         self.shape = output_shape
+
+    @property
+    def last(self) -> str:
+        return self.rows[-1].name if self.rows else IMAGE
 
 
 def _add_stack(table: _Table, architecture: Architecture, index: int) -> None:
@@ -179,16 +185,50 @@ def _add_stack(table: _Table, architecture: Architecture, index: int) -> None:
     stack = f"stack{index + 1}"
     filters_of_stack = architecture.conv_stacks[index]
     activation = architecture.activation
+    outputs: list[str] = []  # of the convolutions so far, activated
     for number, filters in enumerate(filters_of_stack, start=1):
-        _add_convolution(table, architecture, index, filters, f"{stack}_conv{number}")
-        if number == len(filters_of_stack):
+        start = _start_of_block(filters_of_stack, number) if architecture.residual else None
+        activates = not architecture.batch_normalization and start is None
+        name = f"{stack}_conv{number}"
+        _add_convolution(table, architecture, index, filters, name, activates=activates)
+        is_last = number == len(filters_of_stack)
+        if is_last:
             _add_pooling(table, architecture.pool_sizes[index], f"{stack}_pool")
         if architecture.batch_normalization:
             _add_normalization(table, f"{stack}_norm{number}")
+        if start is not None:
+            _add_shortcut(table, outputs[start - 1], f"{stack}_sum{number}", is_pooled=is_last)
+        if not activates:
             name = f"{stack}_{activation}{number}"
             table.add("Activation", name, table.shape, {"activation": activation})
+        outputs.append(table.last)
     if architecture.conv_dropouts[index]:
         _add_dropout(table, architecture.conv_dropouts[index], f"{stack}_dropout")
+
+
+def _start_of_block(filters_of_stack: tuple[int, ...], number: int) -> int | None:
+    """Return behind which convolution a block starts that ends with this one, if one does.
+
+    Convolutions of a stack are counted from 1. Behind the first, two are a block, and one that is
+    left over is one, too. Where a block changes the number of channels, nothing can be added.
+    """
+    if number == 1 or (number % 2 == 0 and number < len(filters_of_stack)):
+        return None
+    start = number - 2 if number % 2 else number - 1
+    return start if filters_of_stack[start - 1] == filters_of_stack[number - 1] else None
+
+
+def _add_shortcut(table: _Table, start: str, name: str, *, is_pooled: bool) -> None:
+    """Add the input of a block to its output, as in K. He et al. (arXiv:1512.03385), section 3.2.
+
+    What is added to maps that were pooled is pooled alike.
+    """
+    end = table.last
+    if is_pooled:
+        pool = next(row for row in reversed(table.rows) if row.kind == "MaxPooling2D")
+        table.add(pool.kind, f"{name}_pool", table.shape, pool.config, inputs=(start,))
+        start = table.last
+    table.add("Add", name, table.shape, {}, inputs=(end, start))
 
 
 def _add_head(table: _Table, architecture: Architecture) -> None:
@@ -212,7 +252,13 @@ def _clip(window: Window, shape: Shape) -> Window:
 
 
 def _add_convolution(
-    table: _Table, architecture: Architecture, index: int, filters: int, name: str
+    table: _Table,
+    architecture: Architecture,
+    index: int,
+    filters: int,
+    name: str,
+    *,
+    activates: bool,
 ) -> None:
     height, width, channels = table.shape
     kernel_size = _clip(architecture.kernel_sizes[index], table.shape)
@@ -223,7 +269,7 @@ def _add_convolution(
         "filters": filters,
         "kernel_size": kernel_size,
         "padding": architecture.padding,
-        "activation": architecture.activation if has_bias else "linear",
+        "activation": architecture.activation if activates else "linear",
         "use_bias": has_bias,
         "data_format": "channels_last",
     }

@@ -152,6 +152,10 @@ def _activate(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
     return ACTIVATIONS[layer.config["activation"]](values)
 
 
+def _add(layer: Layer, weights: Weights, *inputs: np.ndarray) -> np.ndarray:
+    return reduce(np.add, inputs)
+
+
 def _global_average_pool(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
     return values.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
 
@@ -171,6 +175,7 @@ def _pass_on(layer: Layer, weights: Weights, values: np.ndarray) -> np.ndarray:
 
 _OPERATIONS: Mapping[str, Callable[..., np.ndarray]] = {
     "Activation": _activate,
+    "Add": _add,
     "BatchNormalization": _normalize,
     "Conv2D": _convolve,
     "Dense": _multiply,

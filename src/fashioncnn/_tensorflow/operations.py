@@ -182,8 +182,13 @@ def _dense_product(run: Run, layer: Layer, tensor: Tensor) -> Tensor:
     return _scale(product, run.factor(layer))
 
 
+def _add(run: Run, layer: Layer, *tensors: Tensor) -> Tensor:
+    return tf.add_n(tensors)
+
+
 _OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
     "Activation": activate,
+    "Add": _add,
     "BatchNormalization": _normalize,
     "Conv2D": _convolve,
     "Dense": _dense_product,
