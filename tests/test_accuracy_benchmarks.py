@@ -354,7 +354,7 @@ def report_of_labels(load):
     labels = {"article": ["0123", "2103"], "fast": ["6120", "6123"], "keras": ["9999", "9999"]}
     runs = [
         {"variant": name, "settings": name, "seed": seed, "labels": text, "n_parameters": 7}
-        | {"accuracy": 0.9 + seed / 100 + (name == "fast") / 10, "seconds": 3.0}
+        | {"accuracy": 0.9 + seed / 100 + (name == "fast") / 10, "seconds": 3.0, "alone": False}
         for name, texts in labels.items()
         for seed, text in enumerate(texts)
     ]
@@ -386,6 +386,10 @@ def test_the_leaderboard_joins_accuracies_and_times(load):
     assert rows[0] == "| fast | 100.50 % ± 0.71 | 2 | 11.0 s | 23.6 | 7 | 7.98 |"
     assert rows[1] == "| article | 90.50 % ± 0.71 | 2 | not timed alone |  | 7 | 24.0 |"
     assert rows[2].startswith("| keras ")
+    for run in recipes["runs"][:2]:  # the article's
+        run.update(alone=True, seconds=200.0)
+    text = leaderboard.table({"recipes": recipes, "time": times})
+    assert "| article | 90.50 % ± 0.71 | 2 | 200 s | 1.30 | 7 | 24.0 |" in text
 
 
 def test_labels_in_doubt_are_found_by_networks_that_did_not_see_them(load, monkeypatch, tmp_path):

@@ -17,7 +17,6 @@ CHANGES: dict[str, Settings] = {
     "no batch normalisation": {"batch_normalization": False, "learning_rate": 0.01},
     "no dense layer": {"dense_units": []},
     "global pooling": {"global_pooling": "max"},
-    "two convolutions in the last stack": {"conv_stacks": [16, 32, [64, 64]]},
     "no label smoothing": {"label_smoothing": 0.0},
     "no weight decay": {"weight_decay": 0.0},
     "constant learning rate": {"learning_rate_schedule": "constant"},
@@ -25,8 +24,16 @@ CHANGES: dict[str, Settings] = {
     "dropout": {"dense_dropout": 0.25},
     "batches of 128": {"batch_size": 128, "learning_rate": 0.1},
     "SiLU": {"activation": "silu"},
-    "padding valid": {"padding": "valid"},
+    "padding valid": {"padding": "valid", "residual": False},
+    "no shortcuts": {"residual": False},
     "float32": {"precision": "float32"},
+}
+CHANGES_OF: dict[str, dict[str, Settings]] = {  # of a recipe only
+    "fast": {"two convolutions in the last stack": {"conv_stacks": [16, 32, [64, 64]]}},
+    "balanced": {
+        "two convolutions in each stack": {"conv_stacks": [[16, 16], [32, 32], [64, 64]]},
+        "erased rectangles, too": {"augment": {"flip": "alternating", "erase": 0.5}},
+    },
 }
 
 
@@ -34,7 +41,7 @@ def list_variants(recipe: Variant) -> list[Variant]:
     """Return the recipe, each change that changes something, and it with each idea."""
     settings = recipe.settings
     variants = [recipe]
-    for label, changes in CHANGES.items():
+    for label, changes in {**CHANGES, **CHANGES_OF.get(recipe.recipe, {})}.items():
         unknown = changes.keys() - settings
         if unknown:
             print(f"Left out: {label}, for there is no parameter {', '.join(unknown)}.")

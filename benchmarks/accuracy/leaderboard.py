@@ -25,9 +25,8 @@ def table(report: Report) -> str:
     machine for itself.
     """
     recipes, times = (report[name] for name in SOURCES)
-    alone = [run for run in recipes["runs"] + times["runs"] if run["alone"]]
-    seconds = {label: runs["seconds"].median() for (label, _), runs in groups({"runs": alone})}
-    seconds |= {label: runs["seconds"].median() for (label, _), runs in groups(times)}
+    alone = [run for run in recipes["runs"] if run["alone"]]
+    seconds = {**medians(alone), **medians(times["runs"])}
     article = seconds[ARTICLE.label]
     rows = [
         {
@@ -43,6 +42,13 @@ def table(report: Report) -> str:
     ]
     frame = pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable")
     return markdown(frame.drop(columns="mean"))
+
+
+def medians(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the median time of each variant."""
+    if not runs:
+        return {}
+    return {label: one["seconds"].median() for (label, _), one in groups({"runs": runs})}
 
 
 def time_cells(seconds: float | None, article: float) -> dict[str, str]:

@@ -4,7 +4,27 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-RecipeName = Literal["article", "fast"]
+RecipeName = Literal["accurate", "article", "balanced", "fast", "tiny"]
+
+# What learns much in few steps. `benchmarks/accuracy ablation` tells what each part gives.
+_FOR_FEW_EPOCHS: Mapping[str, Any] = {
+    "kernel_size": 3,
+    "padding": "same",
+    "activation": "relu",
+    "pool_size": 2,
+    "batch_normalization": True,
+    "conv_dropout": 0.0,
+    "dense_dropout": 0.0,
+    "label_smoothing": 0.1,
+    "optimizer": "muon",
+    "learning_rate": 0.2,
+    "learning_rate_schedule": "one_cycle",
+    "weight_decay": 0.01,
+    "batch_size": 256,
+    "scaling": "standardize",
+    "precision": "auto",
+    "test_time_flip": True,
+}
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     # The source article: its network is the default; pixels divided by 255, 30 % held out
@@ -27,29 +47,42 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "scaling": "unit",
         "precision": "float32",
     },
-    # The most accuracy in some seconds: one convolution per stack, few channels at full size, and
-    # what learns much in few steps. `benchmarks/accuracy ablation` tells what each part gives.
+    # The most accuracy in some seconds: one convolution per stack, few channels at full size.
     "fast": {
+        **_FOR_FEW_EPOCHS,
         "conv_stacks": ((16,), (32,), (64,)),
         "dense_units": (128,),
-        "kernel_size": 3,
-        "padding": "same",
-        "activation": "relu",
-        "pool_size": 2,
-        "batch_normalization": True,
-        "conv_dropout": 0.0,
-        "dense_dropout": 0.0,
-        "label_smoothing": 0.1,
-        "optimizer": "muon",
-        "learning_rate": 0.2,
-        "learning_rate_schedule": "one_cycle",
-        "weight_decay": 0.01,
         "epochs": 4,
-        "batch_size": 256,
         "augment": "flip",
-        "scaling": "standardize",
-        "precision": "auto",
-        "test_time_flip": True,
         "min_steps": 750,
+    },
+    # The most in two minutes: three convolutions per stack, with shortcuts around two of them.
+    "balanced": {
+        **_FOR_FEW_EPOCHS,
+        "conv_stacks": ((16, 16, 16), (32, 32, 32), (64, 64, 64)),
+        "dense_units": (128,),
+        "residual": True,
+        "epochs": 9,
+        "augment": "flip",
+        "min_steps": 1000,
+    },
+    # The most in an hour. Erased rectangles keep a network from learning pictures by heart.
+    "accurate": {
+        **_FOR_FEW_EPOCHS,
+        "conv_stacks": ((32,) * 5, (64,) * 5, (128,) * 3),
+        "dense_units": (128,),
+        "residual": True,
+        "epochs": 70,
+        "augment": {"flip": "alternating", "erase": 0.5},
+        "min_steps": 3000,
+    },
+    # The most of less than 100,000 parameters.
+    "tiny": {
+        **_FOR_FEW_EPOCHS,
+        "conv_stacks": ((16, 16, 16), (32, 32, 32), (48, 48)),
+        "dense_units": (32,),
+        "epochs": 120,
+        "augment": {"flip": "alternating", "erase": 0.5},
+        "min_steps": 3000,
     },
 }
