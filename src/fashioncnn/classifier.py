@@ -421,9 +421,9 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
 
             All but "article" take a least number of steps, so they suit few images, too; for more,
             set a higher `min_steps`. Where a mirror image means something else, as with digits and
-            letters, turn off what mirrors: see the documentation. Label smoothing keeps their
-            probabilities away from 0 and 1. `partial_fit`, whose rate is constant, wants
-            ``learning_rate=0.01``.
+            letters, add ``augment=None, test_time_flip=False`` ("accurate" and "tiny":
+            ``augment={"erase": 0.5}``). Label smoothing keeps their probabilities away from 0 and
+            1. `partial_fit`, whose rate is constant, wants ``learning_rate=0.01``.
         **overrides
             Parameters of the class that take the place of the recipe's. With `epochs` but no
             `min_steps`, that is 0, so that there are just so many epochs.

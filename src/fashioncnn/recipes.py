@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 RecipeName = Literal["accurate", "article", "balanced", "fast", "tiny"]
 
-# What learns much in few steps. `benchmarks/accuracy ablation` tells what each part gives.
-_FOR_FEW_EPOCHS: Mapping[str, Any] = {
+# What all but the article's share: it learns much in few steps.
+# `benchmarks/accuracy ablation` tells what each part gives.
+_COMMON: Mapping[str, Any] = {
     "kernel_size": 3,
     "padding": "same",
     "activation": "relu",
@@ -49,7 +50,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
     # The most accuracy in some seconds: one convolution per stack, few channels at full size.
     "fast": {
-        **_FOR_FEW_EPOCHS,
+        **_COMMON,
         "conv_stacks": ((16,), (32,), (64,)),
         "dense_units": (128,),
         "epochs": 4,
@@ -58,7 +59,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
     # The most in two minutes: three convolutions per stack, with shortcuts around two of them.
     "balanced": {
-        **_FOR_FEW_EPOCHS,
+        **_COMMON,
         "conv_stacks": ((16, 16, 16), (32, 32, 32), (64, 64, 64)),
         "dense_units": (128,),
         "residual": True,
@@ -68,7 +69,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
     # The most in an hour. Erased rectangles keep a network from learning pictures by heart.
     "accurate": {
-        **_FOR_FEW_EPOCHS,
+        **_COMMON,
         "conv_stacks": ((32,) * 5, (64,) * 5, (128,) * 3),
         "dense_units": (128,),
         "residual": True,
@@ -78,7 +79,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
     # The most of less than 100,000 parameters.
     "tiny": {
-        **_FOR_FEW_EPOCHS,
+        **_COMMON,
         "conv_stacks": ((16,) * 4, (32,) * 4, (48,) * 2),
         "dense_units": (32,),
         "epochs": 88,

@@ -62,6 +62,11 @@ def build_architecture(
         dense_dropout=float(params["dense_dropout"]),
         residual=bool(params["residual"]),
     )
+    _refuse_what_cannot_be(architecture, params)
+    return architecture
+
+
+def _refuse_what_cannot_be(architecture: Architecture, params: Mapping[str, Any]) -> None:
     if architecture.residual and architecture.padding != "same":
         raise ValueError(
             "The 'residual' parameter adds feature maps of one size, and without padding each "
@@ -71,10 +76,9 @@ def build_architecture(
     if architecture.n_parameters > _MOST_PARAMETERS:
         raise ValueError(
             "The 'conv_stacks' and 'dense_units' parameters ask for a network of more than 10**12 "
-            f"parameters on images of shape {image_shape}. Use fewer filters and units. Got "
-            f"conv_stacks={params['conv_stacks']!r} and dense_units={params['dense_units']!r}."
+            f"parameters on images of shape {architecture.image_shape}. Use fewer filters and "
+            f"units. Got conv_stacks={params['conv_stacks']!r} and dense_units={params['dense_units']!r}."
         )
-    return architecture
 
 
 def warn_of_many_parameters(architecture: Architecture) -> None:

@@ -186,11 +186,10 @@ def _add_stack(table: _Table, architecture: Architecture, index: int) -> None:
     filters_of_stack = architecture.conv_stacks[index]
     activation = architecture.activation
     outputs: list[str] = []  # of the convolutions so far, activated
-    for number, filters in enumerate(filters_of_stack, start=1):
+    for number in range(1, len(filters_of_stack) + 1):
         start = _start_of_block(filters_of_stack, number) if architecture.residual else None
         activates = not architecture.batch_normalization and start is None
-        name = f"{stack}_conv{number}"
-        _add_convolution(table, architecture, index, filters, name, activates=activates)
+        _add_convolution(table, architecture, index, number, activates=activates)
         is_last = number == len(filters_of_stack)
         if is_last:
             _add_pooling(table, architecture.pool_sizes[index], f"{stack}_pool")
@@ -252,14 +251,9 @@ def _clip(window: Window, shape: Shape) -> Window:
 
 
 def _add_convolution(
-    table: _Table,
-    architecture: Architecture,
-    index: int,
-    filters: int,
-    name: str,
-    *,
-    activates: bool,
+    table: _Table, architecture: Architecture, index: int, number: int, *, activates: bool
 ) -> None:
+    filters = architecture.conv_stacks[index][number - 1]
     height, width, channels = table.shape
     kernel_size = _clip(architecture.kernel_sizes[index], table.shape)
     if architecture.padding == "valid":
@@ -276,7 +270,7 @@ def _add_convolution(
     weights = {"kernel": Weight((*kernel_size, channels, filters), "kernel")}
     if has_bias:
         weights["bias"] = Weight((filters,), "bias")
-    table.add("Conv2D", name, (height, width, filters), config, weights)
+    table.add("Conv2D", f"stack{index + 1}_conv{number}", (height, width, filters), config, weights)
 
 
 def _add_pooling(table: _Table, window: Window, name: str) -> None:
