@@ -339,11 +339,11 @@ def test_other_libraries_train_and_tell_of_epochs(load, name):
 def test_tests_do_not_count_as_training(load, monkeypatch):
     other_libraries, times = load("other_libraries"), iter([0.0, 10.0, 10.0, 13.0, 20.0, 20.0])
     monkeypatch.setattr(other_libraries.time, "perf_counter", lambda: next(times))
-    clock = other_libraries.Clock(np.array([0, 1]), notes=True)
+    clock = other_libraries.TrainingClock(np.array([0, 1]), notes=True)
     clock.end_epoch(lambda: np.array([[0.6, 0.4], [0.7, 0.3]]))
     assert clock.points == [(10.0, 0.5)]
     assert clock.seconds == 17.0
-    clock = other_libraries.Clock(np.array([0, 1]), notes=False)
+    clock = other_libraries.TrainingClock(np.array([0, 1]), notes=False)
     clock.end_epoch(lambda: pytest.fail("a test"))
 
 

@@ -30,16 +30,15 @@ Runs that are in the file are not repeated. A run of a recipe or variant that wa
 from its last epochs, by the parameter ``checkpoint``. Delete the file to begin anew.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU and GPU
 sys.path.append(str(Path(__file__).parents[1] / "peers"))  # whose parts are used here, too
 
 import comparisons
+from accuracy_tables import read_results
 from machine import CHECKOUT
 from options import RESULTS, read_options
 
@@ -50,10 +49,7 @@ def main() -> None:
     """Run, or only show, and print a table."""
     args = read_options(__doc__)
     comparison = comparisons.COMPARISONS[args.comparison]
-    if args.show:
-        report: dict[str, Any] = json.loads(args.show.read_text(encoding="utf-8"))
-    else:
-        report = comparison.run(args)
+    report = read_results(args.show) if args.show else comparison.run(args)
     print(comparison.table(report))
     if comparison.draw:
         results = args.results if comparison.only_shows else CHECKOUT / "build"

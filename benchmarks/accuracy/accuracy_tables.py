@@ -11,9 +11,9 @@ from report import markdown
 Report = dict[str, Any]
 
 
-def read_results(folder: Path, name: str) -> Report:
+def read_results(path: Path) -> Report:
     """Read what a comparison has written."""
-    report: Report = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    report: Report = json.loads(path.read_text(encoding="utf-8"))
     return report
 
 

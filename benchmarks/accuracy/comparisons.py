@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import ablation
 import doubtful_labels
-import leaderboard as leaderboards
-import mistakes as mistake_tables
+import leaderboard
+import mistakes
 import pairs
 import small_data
 import time_to_accuracy
@@ -77,21 +77,21 @@ def small(args: argparse.Namespace) -> Report:
     return complete(runs, frozen(args, fresh=False))
 
 
-def labels(args: argparse.Namespace) -> Report:
+def find_labels(args: argparse.Namespace) -> Report:
     """Find labels of the training set that are probably wrong."""
     report = doubtful_labels.find(args.variants)
     write(f"{args.name}.json", {**report, "commit": commit()})
     return report
 
 
-def mistakes(args: argparse.Namespace) -> Report:
+def show_mistakes(args: argparse.Namespace) -> Report:
     """Show what the networks of ``recipes`` get wrong; nothing is run."""
-    return read_results(args.results, "recipes")
+    return read_results(args.results / "recipes.json")
 
 
-def leaderboard(args: argparse.Namespace) -> Report:
+def show_leaderboard(args: argparse.Namespace) -> Report:
     """Show the results of ``recipes`` and ``time`` together; nothing is run."""
-    return {name: read_results(args.results, name) for name in leaderboards.SOURCES}
+    return {name: read_results(args.results / f"{name}.json") for name in leaderboard.SOURCES}
 
 
 def pair(args: argparse.Namespace) -> Report:
@@ -115,7 +115,7 @@ class Comparison(NamedTuple):
     @property
     def only_shows(self) -> bool:
         """Whether it runs nothing, but shows the results of others."""
-        return self.run in (mistakes, leaderboard)
+        return self.run in (show_mistakes, show_leaderboard)
 
     @property
     def is_pair(self) -> bool:
@@ -131,7 +131,7 @@ COMPARISONS: Mapping[str, Comparison] = {
     "time": Comparison(time, timing.table, 5),
     "curve": Comparison(curve, time_to_accuracy.table, 1, time_to_accuracy.draw),
     "small": Comparison(small, small_data.table, None),
-    "labels": Comparison(labels, doubtful_labels.table, None, doubtful_labels.draw),
-    "mistakes": Comparison(mistakes, mistake_tables.table, None, mistake_tables.draw),
-    "leaderboard": Comparison(leaderboard, leaderboards.table, None),
+    "labels": Comparison(find_labels, doubtful_labels.table, None, doubtful_labels.draw),
+    "mistakes": Comparison(show_mistakes, mistakes.table, None, mistakes.draw),
+    "leaderboard": Comparison(show_leaderboard, leaderboard.table, None),
 }

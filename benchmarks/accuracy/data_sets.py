@@ -10,7 +10,9 @@ from sklearn.datasets import load_digits, load_sample_images
 from sklearn.model_selection import train_test_split
 
 from fashioncnn import load_fashion_mnist
+from fashioncnn.datasets import FASHION_MNIST_CLASSES
 
+N_CLASSES = len(FASHION_MNIST_CLASSES)
 N_VALIDATION = 10_000
 TEST_SHARE = 0.3  # of the data sets that have no test set of their own
 PATCH = 16  # pixels

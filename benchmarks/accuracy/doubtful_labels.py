@@ -67,10 +67,5 @@ def table(report: Report) -> str:
 def draw(report: Report, path: Path) -> None:
     """Draw the images whose labels are most in doubt."""
     X, _ = fashion("train")
-    rows = [doubt["row"] for doubt in report["doubts"]]
-    titles = [
-        f"label: {FASHION_MNIST_CLASSES[doubt['label']]}\n"
-        f"says: {FASHION_MNIST_CLASSES[doubt['predicted']]}"
-        for doubt in report["doubts"]
-    ]
-    draw_images(X[rows], titles, path.with_suffix(".png"))
+    doubts = pd.DataFrame(report["doubts"])
+    draw_images(X[doubts["row"]], doubts["label"], doubts["predicted"], "says", path)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from data_sets import DATA_SETS, Data
+from data_sets import DATA_SETS, N_CLASSES, Data
 from ideas import tried
-from other_libraries import N_CLASSES, OTHER_LIBRARIES, train
+from other_libraries import OTHER_LIBRARIES, train
 from resumption import Clock
 from sklearn.metrics import accuracy_score, log_loss
 from variants import Variant

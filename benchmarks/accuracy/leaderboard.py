@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from accuracy_tables import Report, groups, percent
+from data_sets import N_CLASSES
 from other_libraries import OTHER_LIBRARIES
 from report import amount, markdown
 from timing import ARTICLE
@@ -14,7 +15,7 @@ from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
 
 SOURCES = ("recipes", "time")  # the comparisons whose results it shows
-IMAGE_SHAPE, N_CLASSES = (28, 28, 1), 10
+IMAGE_SHAPE = (28, 28, 1)
 NOT_TIMED = "not timed alone"
 
 

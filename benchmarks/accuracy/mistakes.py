@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from accuracy_tables import Report, groups
-from data_sets import fashion
+from data_sets import N_CLASSES, fashion
 from other_libraries import OTHER_LIBRARIES
 from report import markdown
 from sklearn.metrics import confusion_matrix
@@ -65,7 +65,9 @@ def list_misses(labels: Labels, codes: np.ndarray) -> list[dict[str, str | int]]
 
 def confusions(predicted: np.ndarray, codes: np.ndarray) -> pd.DataFrame:
     """Count which upper garment is taken for which, as means over seeds."""
-    counts = np.mean([confusion_matrix(codes, row, labels=range(10)) for row in predicted], axis=0)
+    counts = np.mean(
+        [confusion_matrix(codes, row, labels=range(N_CLASSES)) for row in predicted], axis=0
+    )
     names = [FASHION_MNIST_CLASSES[code] for code in TOPS]
     chosen = pd.DataFrame(counts[np.ix_(TOPS, TOPS)], columns=names)
     others = counts[list(TOPS)].sum(axis=1) - chosen.sum(axis=1)
@@ -80,7 +82,7 @@ def missed_by_all(labels: Labels, codes: np.ndarray) -> tuple[np.ndarray, np.nda
     """
     predicted = np.concatenate([*labels.values()])
     rows = np.flatnonzero((predicted != codes).all(axis=0))
-    votes = np.array([np.bincount(column, minlength=10) for column in predicted[:, rows].T])
+    votes = np.array([np.bincount(column, minlength=N_CLASSES) for column in predicted[:, rows].T])
     order = np.argsort(-votes.max(axis=1), kind="stable")
     return rows[order], votes.argmax(axis=1)[order]
 
@@ -89,22 +91,21 @@ def draw(report: Report, path: Path) -> None:
     """Draw the first images that every network misses, with both labels."""
     X, codes = fashion("test")
     rows, predicted = missed_by_all(predicted_labels(report), codes)
-    titles = [
-        f"label: {FASHION_MNIST_CLASSES[codes[row]]}\nall: {FASHION_MNIST_CLASSES[code]}"
-        for row, code in zip(rows, predicted, strict=True)
-    ]
-    draw_images(X[rows], titles, path.with_suffix(".png"))
+    draw_images(X[rows], codes[rows], predicted, "all", path)
 
 
-def draw_images(images: np.ndarray, titles: list[str], path: Path) -> None:
-    """Draw images in rows of eight, each under its title, and write the picture."""
+def draw_images(
+    images: np.ndarray, codes: np.ndarray, predicted: np.ndarray, says: str, path: Path
+) -> None:
+    """Draw the first images in rows of eight, each under its label and what is said of it."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.2, 1.55 * -(-N_SHOWN // 8)), layout="constrained", facecolor="white")
     grid = figure.subplots(-(-N_SHOWN // 8), 8).ravel()
     for axes in grid:
         axes.set_axis_off()
-    for axes, image, title in zip(grid, images, titles, strict=False):
+    for axes, image, *pair in zip(grid, images, codes, predicted, strict=False):
+        label, other = (FASHION_MNIST_CLASSES[code] for code in pair)
         axes.imshow(image, cmap="gray_r")
-        axes.set_title(title, fontsize=7.5)
-    figure.savefig(path, dpi=120)
+        axes.set_title(f"label: {label}\n{says}: {other}", fontsize=7.5)
+    figure.savefig(path.with_suffix(".png"), dpi=120)

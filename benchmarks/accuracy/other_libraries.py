@@ -11,18 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from data_sets import Data
+from data_sets import N_CLASSES, Data
 from libraries import BATCH_SIZE, LARGE_BATCH_SIZE, LIBRARIES
 from network import keras_network
 
 KERAS = "keras"
-N_CLASSES = 10
 VALIDATION = 0.3  # of the article
 
 Predict = Callable[[], np.ndarray]  # returns the probabilities of the test images
 
 
-class Clock:
+class TrainingClock:
     """The seconds of training since it was made; those of tests after epochs do not count.
 
     `points` has seconds and test accuracy for each epoch that was noted.
@@ -55,7 +54,7 @@ class Task(NamedTuple):
     X_test: Any
     seed: int
     epochs: int
-    clock: Clock
+    clock: TrainingClock
 
 
 class Trained(NamedTuple):
@@ -90,26 +89,26 @@ def train_skorch(task: Task) -> Trained:
 
     torch.manual_seed(task.seed)
     model = LIBRARIES["skorch"].new()
-    train_in_passes(model, task)
-    seconds = task.clock.seconds
-    n_parameters = sum(values.numel() for values in model.module_.parameters())
-    return Trained(model.predict_proba(task.X_test), seconds, n_parameters)
+    return train_in_passes(
+        model, task, lambda: [each.numel() for each in model.module_.parameters()]
+    )
 
 
 def train_mlp(task: Task) -> Trained:
     """Train scikit-learn's network of one dense layer of 128."""
     model = LIBRARIES["mlp"].new().set_params(random_state=task.seed)
-    train_in_passes(model, task)
-    seconds = task.clock.seconds
-    n_parameters = sum(values.size for values in [*model.coefs_, *model.intercepts_])
-    return Trained(model.predict_proba(task.X_test), seconds, n_parameters)
+    return train_in_passes(
+        model, task, lambda: [each.size for each in model.coefs_ + model.intercepts_]
+    )
 
 
-def train_in_passes(model: Any, task: Task) -> None:
-    """Train by a call for each epoch."""
+def train_in_passes(model: Any, task: Task, sizes: Callable[[], list[int]]) -> Trained:
+    """Train by a call for each epoch; `sizes` then tells how large the arrays of weights are."""
     for _ in range(task.epochs):
         model.partial_fit(task.X, task.y, classes=np.arange(N_CLASSES))
         task.clock.end_epoch(lambda: model.predict_proba(task.X_test))
+    seconds = task.clock.seconds
+    return Trained(model.predict_proba(task.X_test), seconds, sum(sizes()))
 
 
 class OtherLibrary(NamedTuple):
@@ -128,12 +127,12 @@ OTHER_LIBRARIES: Mapping[str, OtherLibrary] = {  # by their names in `LIBRARIES`
 
 def train(
     name: str, data: Data, seed: int, *, epochs: int = 12, points: bool = False, **options: Any
-) -> tuple[Trained, Clock]:
+) -> tuple[Trained, TrainingClock]:
     """Train a library's network; `points` notes seconds and accuracy after each epoch."""
     library = LIBRARIES[name]
     library.load()  # whose time does not count
     X, y = library.convert(data.X, data.y)
     X_test, _ = library.convert(data.X_test, data.y_test)
-    clock = Clock(data.y_test, notes=points)
+    clock = TrainingClock(data.y_test, notes=points)
     task = Task(X, y, X_test, seed, epochs, clock)
     return OTHER_LIBRARIES[name].train(task, **options), clock

@@ -2,7 +2,6 @@
 """Runs and their results in a file in ``build``: what is there is not run again."""
 
 import itertools
-import json
 import multiprocessing
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import machine
+from accuracy_tables import read_results
 from fitting import Run, begin, fit_and_test
 from resumption import CODE, forget
 from variants import Variant, digest
@@ -43,8 +43,7 @@ def read_report(name: str) -> Record:
     path = machine.CHECKOUT / "build" / f"{name}.json"
     if not path.exists():
         return {"settings": {}, "runs": []}
-    report: Record = json.loads(path.read_text(encoding="utf-8"))
-    return report
+    return read_results(path)
 
 
 def checkpoint_path(run: Record) -> Path:

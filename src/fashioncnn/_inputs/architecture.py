@@ -77,7 +77,8 @@ def _refuse_what_cannot_be(architecture: Architecture, params: Mapping[str, Any]
         raise ValueError(
             "The 'conv_stacks' and 'dense_units' parameters ask for a network of more than 10**12 "
             f"parameters on images of shape {architecture.image_shape}. Use fewer filters and "
-            f"units. Got conv_stacks={params['conv_stacks']!r} and dense_units={params['dense_units']!r}."
+            f"units. Got conv_stacks={params['conv_stacks']!r} and "
+            f"dense_units={params['dense_units']!r}."
         )
 
 
