@@ -407,6 +407,8 @@ def test_labels_in_doubt_are_found_by_networks_that_did_not_see_them(load, monke
     assert first["probability of the label"] < 0.5 < first["of the predicted class"]
     assert report["n_sure"] >= 1
     assert f"{report['n_sure']} are missed" in doubtful.table(report)
+    few = doubtful.find(load("variants").parse_variant(text), 30)
+    assert max(doubt["row"] for doubt in few["doubts"]) == 29
     doubtful.draw(report, tmp_path / "labels.json")
     assert (tmp_path / "labels.png").stat().st_size > 1000
 

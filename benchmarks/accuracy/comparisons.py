@@ -79,7 +79,7 @@ def small(args: argparse.Namespace) -> Report:
 
 def find_labels(args: argparse.Namespace) -> Report:
     """Find labels of the training set that are probably wrong."""
-    report = doubtful_labels.find(args.variants)
+    report = doubtful_labels.find(args.variants, args.images)
     write(f"{args.name}.json", {**report, "commit": commit()})
     return report
 
