@@ -76,7 +76,7 @@ def complete(load, tmp_path, monkeypatch):
     monkeypatch.setattr(load("machine"), "CHECKOUT", tmp_path)
     monkeypatch.setattr(store, "commit", lambda: "some")  # a copy of the checkout has none
 
-    def run_all(result, *texts, n_images=None):
+    def run_all(result, *texts, n_images=None, records=()):
         class Worker:
             def submit(self, function, *arguments, keeps_labels):
                 self.arguments = arguments
@@ -88,7 +88,7 @@ def complete(load, tmp_path, monkeypatch):
 
         monkeypatch.setattr(store, "workers", lambda fresh: iter(Worker, None))
         runs = store.all_runs(list(map(parse, texts)), "test", 2)
-        return store.complete(runs, store.Conditions("some", n_images))
+        return store.complete(runs, store.Conditions("some", n_images), records)
 
     return run_all
 
@@ -124,6 +124,24 @@ def test_finished_runs_are_not_run_again(complete, tmp_path):
     labels, _ = started("a: article", n_images=100)
     assert labels == [("a", 0, 100), ("a", 1, 100)]
     assert started("a: article", "b: article epochs=3")[0] == []
+
+
+def test_runs_of_other_comparisons_are_taken_over_once(complete, load):
+    settings = load("variants").parse_variant("article").settings
+    known = {"variant": "article", "data": "test", "n_images": None}
+    known |= {"settings": load("variants").digest(settings), "accuracy": 0.7}
+    seeds = []
+
+    def note(run, n_images):
+        seeds.append(run.seed)
+
+    records = [known | {"seed": seed} for seed in (0, 7)]
+    for _ in range(2):
+        report = complete(note, "article", records=records)
+        assert [(run["seed"], run["accuracy"]) for run in report["runs"]] == [(0, 0.7), (1, 0.9)]
+    assert seeds == [1]
+    taken = load("small_data").take_from_recipes({"runs": [{**known, "labels": "01"}]})
+    assert taken == [{**known, "data": "Fashion-MNIST, 60,000"}]
 
 
 def test_a_fit_is_timed_over_its_parts(load, tmp_path, monkeypatch):
@@ -192,24 +210,30 @@ def test_recipes_without_flips(load, params, changes):
     assert load("small_data").without_flips(params) == changes
 
 
-def test_means_of_differences_over_data_sets(load):
-    small_data = load("small_data")
-    accuracies = {"default": (0.5, 0.6), "fast": (0.51, 0.63)}
+def test_small_data_side_by_side(load):
+    one, two = "Fashion-MNIST, 500", "digits, 8 x 8"
+    accuracies = {
+        ("default", one): (0.5, 0.6),
+        ("default", two): (0.5, 0.6),
+        ("fast", one): (0.51, 0.63),
+        ("fast", two): (0.41, 0.53),
+        ("fast, no flips", two): (0.61, 0.73),
+        ("tiny", two): (0.4,),
+    }
     runs = [
-        {"data": data, "variant": label, "settings": label, "seed": seed, "seconds": 2.0}
-        | {"accuracy": accuracy + shift * (label == "fast"), "log_loss": 0.5}
-        for data, shift in {"one": 0.0, "two": -0.1}.items()
-        for label, values in accuracies.items()
+        {"data": data, "variant": label, "seed": seed, "accuracy": accuracy, "log_loss": 0.5}
+        for (label, data), values in accuracies.items()
         for seed, accuracy in enumerate(values)
     ]
-    text = small_data.table({"runs": runs})
-    assert "| one | default | 2 | 55.00 % ± 7.07 | 0.500 ± 0.000 | 2.0 ± 0.0 |  |  |" in text
-    assert (
-        "| one | fast | 2 | 57.00 % ± 8.49 | 0.500 ± 0.000 | 2.0 ± 0.0 | +2.00 ± 1.00 | no worse |"
-        in text
-    )
-    assert "| -8.00 ± 1.00 | worse |" in text
-    assert "fast: -3.00 points on 2 data sets, below 0" in text
+    rows = load("small_data").table({"runs": runs}).splitlines()
+    assert "| data | default | fast | tiny |" in rows
+    assert f"| {one} | 55.00 | 57.00 (+2.00 ± 1.00) |  |" in rows
+    assert f"| {two} | 55.00 | 47.00 (-8.00 ± 1.00) | 40.00 (-10.00) |" in rows
+    assert f"| {two}, no flips |  | 67.00 (+12.00 ± 1.00) |  |" in rows
+    assert f"| {one} | 0.500 | 0.500 |  |" in rows
+    assert "| fast | digits, 8 x 8 | 2 | 2 | -3.00 |" in rows
+    assert "| fast, no flips | never | 1 | 2 | +12.00 |" in rows
+    assert "| tiny | never | 0 | 1 | -10.00 |" in rows
 
 
 def test_ablation_changes_what_the_recipe_has(load, monkeypatch, capsys):

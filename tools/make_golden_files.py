@@ -229,6 +229,17 @@ CONFIGURATIONS = {
         np.array(["a", "b", "c"]),
         recipe("fast", conv_stacks=(4, 6, 8), dense_units=(8,), random_state=1),
     ),
+    "recipe_balanced": Configuration(
+        np.array([5, 3, 4]),
+        recipe("balanced", conv_stacks=((4,) * 3, (6,) * 3, (8,) * 3), random_state=1),
+    ),
+    "recipe_accurate": Configuration(
+        np.array(["bag", "coat"]),
+        recipe("accurate", conv_stacks=((4,) * 5, (6,) * 5, (8,) * 3), random_state=1),
+    ),
+    "recipe_tiny": Configuration(
+        np.arange(3), recipe("tiny", conv_stacks=((4,) * 4, (6,) * 4, (8,) * 2), random_state=1)
+    ),
 }
 
 

@@ -25,9 +25,11 @@ others have written. A variant is typed as the name of a recipe ("default" for n
 article's code in plain Keras, "skorch", "mlp"), overrides, and a label if it shall have one.
 Seconds are those of fit, with tracing, without TensorFlow's import.
 
-Results go to a file in ``build`` after each run; copy it to ``benchmarks/results`` to publish it.
-Runs that are in the file are not repeated. A run of a recipe or variant that was cut off goes on
-from its last epochs, by the parameter ``checkpoint``. Delete the file to begin anew.
+Results go to a file in ``build`` after each run, and their table beside it at the end. Copy the
+file to ``benchmarks/results`` to publish it; ``--show`` then writes its table and its picture.
+Runs that are in the file are not repeated, and ``small`` takes those on all images from
+``recipes``. A run of a recipe or variant that was cut off goes on from its last epochs, by the
+parameter ``checkpoint``. Delete the file to begin anew.
 """
 
 import os
@@ -50,10 +52,13 @@ def main() -> None:
     args = read_options(__doc__)
     comparison = comparisons.COMPARISONS[args.comparison]
     report = read_results(args.show) if args.show else comparison.run(args)
-    print(comparison.table(report))
+    text = comparison.table(report)
+    print(text)
+    results = args.results if comparison.only_shows else CHECKOUT / "build"
+    path = args.show or results / f"{args.name}.json"
+    note = f"<!-- Written by python benchmarks/accuracy {args.comparison}. -->"
+    path.with_suffix(".md").write_text(f"{note}\n\n{text}\n", encoding="utf-8")
     if comparison.draw:
-        results = args.results if comparison.only_shows else CHECKOUT / "build"
-        path = args.show or results / f"{args.name}.json"
         is_published = path.resolve() == RESULTS / path.name
         comparison.draw(report, IMAGES / path.name if is_published else path)
 

@@ -4,7 +4,7 @@
 import itertools
 import multiprocessing
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,11 @@ def identity(run: Run, n_images: int | None) -> Record:
     return dict(zip(IDENTITY, values, strict=True))
 
 
+def identity_of(record: Record) -> Record:
+    """Return the same of a run that was made."""
+    return {name: record[name] for name in IDENTITY}
+
+
 def read_report(name: str) -> Record:
     """Read what has been run of a comparison, if anything."""
     path = machine.CHECKOUT / "build" / f"{name}.json"
@@ -52,12 +57,20 @@ def checkpoint_path(run: Record) -> Path:
     return machine.CHECKOUT / "build" / "fits" / f"{name}.checkpoint"
 
 
-def complete(runs: list[Run], conditions: Conditions) -> Record:
-    """Run what is not in the file yet, writing it after each run, and return what it holds."""
+def complete(runs: list[Run], conditions: Conditions, records: Iterable[Record] = ()) -> Record:
+    """Run what is not in the file yet, writing it after each run, and return what it holds.
+
+    `records` are of other comparisons: what they have run is taken over.
+    """
     report = read_report(conditions.name)
     report["settings"] |= {digest(run.variant.settings): run.variant.settings for run in runs}
-    done = [{name: record[name] for name in IDENTITY} for record in report["runs"]]
     identities = [(run, identity(run, conditions.n_images)) for run in runs]
+    wanted = [known for _, known in identities]
+    done = list(map(identity_of, report["runs"]))
+    for record in records:
+        if identity_of(record) in wanted and identity_of(record) not in done:
+            report["runs"].append(record)
+            done.append(identity_of(record))
     missing = [(run, known) for run, known in identities if known not in done]
     print(f"{len(missing)} of {len(runs)} runs are to do.", flush=True)
     circumstances = {"alone": conditions.alone, "commit": commit(), **dict(conditions.notes)}

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from accuracy_tables import Report, percent, spread
+from accuracy_tables import Report
 from data_sets import SMALL
 from fitting import Run
 from report import markdown
@@ -16,6 +16,9 @@ MOST_BELOW = 0.02  # that the mean of a data set may lie below the default's
 MOST_ERRORS_BELOW = 2  # standard errors
 WITHOUT_FLIPS = {"flip": None, "flip_shift": "shift"}  # of `augment`
 NO_FLIPS = ", no flips"
+NOT_JUDGED, WORSE = "not judged: one seed", "worse"
+ALL = "Fashion-MNIST, 60,000"
+ORDER = [name for data in SMALL for name in (data, data + NO_FLIPS)]
 
 
 class Difference(NamedTuple):
@@ -28,9 +31,9 @@ class Difference(NamedTuple):
     def verdict(self) -> str:
         """Judge it by the rule on small data."""
         if math.isnan(self.error):
-            return "not judged: one seed"
+            return NOT_JUDGED
         if self.mean < -MOST_BELOW or self.mean < -MOST_ERRORS_BELOW * self.error:
-            return "worse"
+            return WORSE
         return "better" if self.mean > MOST_ERRORS_BELOW * self.error else "no worse"
 
     def __str__(self) -> str:
@@ -72,34 +75,69 @@ def list_runs(recipe: Variant, names: list[str], seeds: int | None) -> list[Run]
     return runs
 
 
+def take_from_recipes(report: Report) -> list[dict[str, Any]]:
+    """Return the runs of ``recipes``, as those of the data set that has all images."""
+    return [
+        {name: value for name, value in run.items() if name != "labels"} | {"data": ALL}
+        for run in report["runs"]
+    ]
+
+
 def table(report: Report) -> str:
-    """Write a row for each data set and variant, and the means over all sets."""
+    """Write accuracies and log losses, a row for each data set, and how the rule judges."""
     runs = pd.DataFrame(report["runs"])
-    rows = []
-    means: dict[str, list[float]] = {}
-    for (name, label, _), group in runs.groupby(["data", "variant", "settings"], sort=False):
-        here = runs[(runs["data"] == name) & (runs["variant"] == DEFAULT)].set_index("seed")
-        to_default = difference(group.set_index("seed")["accuracy"], here["accuracy"])
-        if label != DEFAULT:
-            means.setdefault(label, []).append(to_default.mean)
-        rows.append(row(name, label, group, None if label == DEFAULT else to_default))
-    lines = [markdown(pd.DataFrame(rows), n_texts=2), ""]
-    for label, values in means.items():
-        mean = np.mean(values)
-        verdict = "not below 0" if mean >= 0 else "below 0"
-        lines.append(f"{label}: {100 * mean:+.2f} points on {len(values)} data sets, {verdict}")
-    return "\n".join(lines)
+    cells = pd.DataFrame(
+        compare(group, runs) for _, group in runs.groupby(["data", "variant"], sort=False)
+    )
+    texts = [
+        "Accuracy in per cent, and in parentheses the mean difference to the default with its "
+        "standard error, in points:",
+        markdown(across(cells, "accuracy")),
+        "Log loss:",
+        markdown(across(cells, "log loss")),
+        "By the rule on small data:",
+        markdown(pd.DataFrame(judge(label, group) for label, group in judged(cells)), n_texts=2),
+    ]
+    return "\n\n".join(texts)
 
 
-def row(name: str, label: str, runs: pd.DataFrame, to_default: Difference | None) -> dict[str, Any]:
-    """Write what a variant has reached on a data set."""
+def compare(group: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
+    """Compare the runs of a variant on a data set with the default's."""
+    name, label = group[["data", "variant"]].iloc[0]
+    default = runs[(runs["data"] == name) & (runs["variant"] == DEFAULT)].set_index("seed")
+    to_default = difference(group.set_index("seed")["accuracy"], default["accuracy"])
+    mean = f"{100 * group['accuracy'].mean():.2f}"
     return {
-        "data": name,
+        "data": name + NO_FLIPS if label.endswith(NO_FLIPS) else name,
         "variant": label,
-        "seeds": len(runs),
-        "accuracy": percent(runs["accuracy"]),
-        "log loss": spread(runs["log_loss"], 3),
-        "seconds": spread(runs["seconds"], 1),
-        "difference": to_default or "",
-        "verdict": to_default.verdict if to_default else "",
+        "seeds": len(group),
+        "accuracy": mean if label == DEFAULT else f"{mean} ({to_default})",
+        "log loss": f"{group['log_loss'].mean():.3f}",
+        "difference": to_default,
+    }
+
+
+def across(cells: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """Put the variants side by side."""
+    columns = cells["variant"].str.removesuffix(NO_FLIPS)
+    table = cells.assign(column=columns).pivot(index="data", columns="column", values=figure)
+    names = [name for name in ORDER if name in table.index]
+    return table.loc[names, columns.unique()].fillna("").reset_index()
+
+
+def judged(cells: pd.DataFrame) -> Any:
+    """Group by variant; the default is not judged."""
+    return cells[cells["variant"] != DEFAULT].groupby("variant", sort=False)
+
+
+def judge(label: str, cells: pd.DataFrame) -> dict[str, Any]:
+    """Judge a variant by the rule."""
+    verdicts = cells["difference"].map(lambda each: each.verdict)
+    worse = cells["data"][verdicts == WORSE]
+    return {
+        "variant": label,
+        "worse than the default": "; ".join(worse) or "never",
+        "data sets that were judged": sum(verdicts != NOT_JUDGED),
+        "seeds": " or ".join(map(str, sorted(cells["seeds"].unique(), reverse=True))),
+        "mean difference": f"{100 * np.mean([each.mean for each in cells['difference']]):+.2f}",
     }
