@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parents[1] / "tests" / "golden" / f"version_{VERSION}"
 N_IMAGES = 12  # more than NumPy predicts, so that all of them are predicted by TensorFlow
 ATTRIBUTES = ["best_epoch_", "history_", "image_shape_", "n_features_in_", "n_iter_", "precision_"]
 SMALL = {"epochs": 2, "conv_dropout": 0.0, "dense_dropout": 0.0, "random_state": 0}
+SHORT = {"dense_units": (8,), "epochs": 40, "learning_rate": 0.01, "random_state": 1}  # of a recipe
 
 
 class Configuration(NamedTuple):
@@ -231,14 +232,14 @@ CONFIGURATIONS = {
     ),
     "recipe_balanced": Configuration(
         np.array([5, 3, 4]),
-        recipe("balanced", conv_stacks=((4,) * 3, (6,) * 3, (8,) * 3), random_state=1),
+        recipe("balanced", conv_stacks=((4,) * 3, (6,) * 3, (8,) * 3), **SHORT),
     ),
     "recipe_accurate": Configuration(
         np.array(["bag", "coat"]),
-        recipe("accurate", conv_stacks=((4,) * 5, (6,) * 5, (8,) * 3), random_state=1),
+        recipe("accurate", conv_stacks=((4,) * 5, (6,) * 5, (8,) * 3), **SHORT),
     ),
     "recipe_tiny": Configuration(
-        np.arange(3), recipe("tiny", conv_stacks=((4,) * 4, (6,) * 4, (8,) * 2), random_state=1)
+        np.arange(3), recipe("tiny", conv_stacks=((4,) * 4, (6,) * 4, (8,) * 2), **SHORT)
     ),
 }
 
