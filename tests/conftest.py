@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from saving_scripts import command_with_own_disk
 
-from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+from fashioncnn import FashionCNNClassifier, load_fashion_mnist, load_fashion_mnist_sample
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -149,3 +149,15 @@ def load(monkeypatch, new_modules):
     for folder in (".", "peers", "serving", "accuracy"):
         monkeypatch.syspath_prepend(BENCHMARKS / folder)
     return importlib.import_module
+
+
+@pytest.fixture(scope="session")
+def full_dataset():
+    """The real data set as {subset: (X, y)}; being session-wide, it sees the real folders."""
+    try:
+        return {
+            subset: load_fashion_mnist(subset, download_if_missing=False)
+            for subset in ("train", "test")
+        }
+    except OSError:
+        pytest.skip("the full Fashion-MNIST is not on this machine")

@@ -328,11 +328,18 @@ def test_the_curve_is_drawn_of_fits_and_of_epochs_of_other_libraries(load, tmp_p
     listed = curve.list_runs([parse("the rival: keras"), parse("article")], [2, 4], seeds=1)
     rival, *others = [run.variant.label for run in listed]
     assert listed[0].variant.overrides == {"points": True}
-    assert [run.variant.overrides["epochs"] for run in listed[1:]] == [2, 4]
+    assert [run.variant.settings["epochs"] for run in listed[1:]] == [2, 4, 12]
+    assert listed[3].variant.overrides == {}
     runs = runs_of(rival, [30, 40], points=[[10.0, 0.8], [20.0, 0.9]], n_iter_=2)
-    for label, epochs in zip(others, (2, 4), strict=True):
+    for label, epochs in zip(others[:2], (2, 4), strict=True):
         runs += runs_of(label, [epochs, epochs + 1], n_iter_=epochs)
-    report = {"runs": runs}
+    made = runs_of("article", [13, 99], n_iter_=12, labels="012")
+    made[1]["alone"] = False
+    taken = curve.take_from_recipes({"runs": made})
+    assert [(run["variant"], run["seconds"]) for run in taken] == [(others[2], 13)]
+    assert "labels" not in taken[0]
+    report = {"runs": runs + taken}
+    assert "| article | 12 | 1 | 13.0 | 90.00 % |" in curve.table(report)
     assert "| article | 4 | 2 | 4.5 | 90.00 % |" in curve.table(report)
     assert "| the rival | 1 | 2 | 10.0 | 80.00 % |" in curve.table(report)
     curve.draw(report, tmp_path / "curve.json")

@@ -36,18 +36,6 @@ TEST_LABELS = "t10k-labels-idx1-ubyte.gz"
 MAKE_SAMPLE = Path(__file__).parents[1] / "tools" / "make_sample.py"
 
 
-@pytest.fixture(scope="session")
-def full_dataset():
-    """The real data set as {subset: (X, y)}; being session-wide, it sees the real folders."""
-    try:
-        return {
-            subset: load_fashion_mnist(subset, download_if_missing=False)
-            for subset in ("train", "test")
-        }
-    except OSError:
-        pytest.skip("the full Fashion-MNIST is not on this machine")
-
-
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):
     """The folders that are looked in, in order, moved below tmp_path; and no network."""

@@ -27,9 +27,9 @@ Seconds are those of fit, with tracing, without TensorFlow's import.
 
 Results go to a file in ``build`` after each run, and their table beside it at the end. Copy the
 file to ``benchmarks/results`` to publish it; ``--show`` then writes its table and its picture.
-Runs that are in the file are not repeated, and ``small`` takes those on all images from
-``recipes``. A run of a recipe or variant that was cut off goes on from its last epochs, by the
-parameter ``checkpoint``. Delete the file to begin anew.
+Runs that are in the file are not repeated. ``small`` takes those on all images from ``recipes``,
+``curve`` those that had the machine for themselves. A run of a recipe or variant that was cut off
+goes on from its last epochs, by the parameter ``checkpoint``. Delete the file to begin anew.
 """
 
 import os
@@ -40,7 +40,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU 
 sys.path.append(str(Path(__file__).parents[1] / "peers"))  # whose parts are used here, too
 
 import comparisons
-from accuracy_tables import read_results
+from accuracy_tables import page, read_results
 from machine import CHECKOUT
 from options import RESULTS, read_options
 
@@ -56,8 +56,7 @@ def main() -> None:
     print(text)
     results = args.results if comparison.only_shows else CHECKOUT / "build"
     path = args.show or results / f"{args.name}.json"
-    note = f"<!-- Written by python benchmarks/accuracy {args.comparison}. -->"
-    path.with_suffix(".md").write_text(f"{note}\n\n{text}\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(page(args.comparison, text), encoding="utf-8")
     if comparison.draw:
         is_published = path.resolve() == RESULTS / path.name
         comparison.draw(report, IMAGES / path.name if is_published else path)

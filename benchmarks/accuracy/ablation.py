@@ -65,7 +65,6 @@ def table(report: Report) -> str:
             "difference ± its standard error": difference(runs["accuracy"], first["accuracy"])
             if runs is not first
             else "",
-            "seconds": f"{runs['seconds'].mean():.1f}",
         }
         for label, runs in by_variant
     ]

@@ -17,6 +17,11 @@ def read_results(path: Path) -> Report:
     return report
 
 
+def page(comparison: str, text: str) -> str:
+    """Return what is written to a file of a comparison's tables."""
+    return f"<!-- Written by python benchmarks/accuracy {comparison}. -->\n\n{text}\n"
+
+
 def percent(values: pd.Series, digits: int = 2) -> str:
     """Write mean and standard deviation of shares, in per cent."""
     return spread(100 * values, digits, " %")

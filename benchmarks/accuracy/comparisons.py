@@ -63,9 +63,10 @@ def time(args: argparse.Namespace) -> Report:
 
 
 def curve(args: argparse.Namespace) -> Report:
-    """Fit for few epochs and for many."""
+    """Fit for few epochs and for many; what ``recipes`` has run alone is taken from there."""
     runs = time_to_accuracy.list_runs(args.variants, args.epochs, args.seeds)
-    return complete(runs, frozen(args))
+    known = time_to_accuracy.take_from_recipes(read_report("recipes"))
+    return complete(runs, frozen(args), known)
 
 
 def small(args: argparse.Namespace) -> Report:

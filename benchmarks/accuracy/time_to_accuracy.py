@@ -21,15 +21,36 @@ SETTINGS = {"svg.hashsalt": "curve", "font.size": 10}  # the same file again
 
 
 def list_runs(variants: list[Variant], epochs: list[int], seeds: int) -> list[Run]:
-    """List a fit for each number of epochs, which the schedule spans, and one of a library."""
+    """List a fit for each number of epochs, which the schedule spans, and one of a library.
+
+    A variant's own number of epochs is among them.
+    """
     fits = []
     for variant in variants:
         if variant.recipe in OTHER_LIBRARIES:
             fits.append(variant.changed(variant.label, {"points": True}))
             continue
-        for n in epochs:
-            fits.append(variant.changed(f"{variant.label}{SEPARATOR}{n}", {"epochs": n}))
+        own = variant.settings["epochs"]
+        fits += [
+            variant.changed(labelled(variant.label, n), {} if n == own else {"epochs": n})
+            for n in sorted({own, *epochs})
+        ]
     return all_runs(fits, "test", seeds)
+
+
+def labelled(label: str, epochs: int) -> str:
+    """Return the label of a point."""
+    return f"{label}{SEPARATOR}{epochs}"
+
+
+def take_from_recipes(report: Report) -> list[dict[str, Any]]:
+    """Return those runs of ``recipes`` that had the machine for themselves, as points."""
+    return [
+        {name: value for name, value in run.items() if name != "labels"}
+        | {"variant": labelled(run["variant"], run["n_iter_"])}
+        for run in report["runs"]
+        if run["alone"]
+    ]
 
 
 def points(report: Report) -> pd.DataFrame:
