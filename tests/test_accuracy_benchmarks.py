@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The benchmarks of accuracy: what they run, what they run once only, and how they judge."""
+"""The benchmarks of accuracy: what they run, and what they run once only."""
 
 import json
 import os
@@ -173,69 +173,6 @@ def test_the_code_tells_checkpoints_apart(load, monkeypatch):
     assert path != run_store.checkpoint_path({"seed": 0})
 
 
-@pytest.mark.parametrize(
-    ("differences", "verdict"),
-    [
-        ([0.01, 0.02, 0.03], "better"),
-        ([-0.01, 0.00, 0.02], "no worse"),
-        ([-0.010, -0.011, -0.012], "worse"),  # surely
-        ([-0.2, 0.0, 0.1], "worse"),  # much
-        ([-0.5], "not judged: one seed"),
-    ],
-)
-def test_the_rule_on_small_data(load, differences, verdict):
-    small_data, pd = load("small_data"), pytest.importorskip("pandas")
-    values = pd.Series(differences)
-    difference = small_data.difference(values + 0.5, values * 0 + 0.5)
-    assert difference.mean == pytest.approx(np.mean(differences))
-    if len(differences) > 1:
-        error = np.std(differences, ddof=1) / np.sqrt(len(differences))
-        assert difference.error == pytest.approx(error)
-    assert difference.verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("params", "changes"),
-    [
-        ({}, {}),
-        ({"augment": None, "test_time_flip": False}, {}),
-        ({"augment": "shift", "test_time_flip": True}, {"test_time_flip": False}),
-        ({"augment": "flip"}, {"augment": None}),
-        ({"augment": "flip_shift"}, {"augment": "shift"}),
-        ({"augment": {"flip": "alternating"}}, {"augment": None}),
-        ({"augment": {"flip": "random", "shift": 2}}, {"augment": {"shift": 2}}),
-    ],
-)
-def test_recipes_without_flips(load, params, changes):
-    assert load("small_data").without_flips(params) == changes
-
-
-def test_small_data_side_by_side(load):
-    one, two = "Fashion-MNIST, 500", "digits, 8 x 8"
-    accuracies = {
-        ("default", one): (0.5, 0.6),
-        ("default", two): (0.5, 0.6),
-        ("fast", one): (0.51, 0.63),
-        ("fast", two): (0.41, 0.53),
-        ("fast, no flips", two): (0.61, 0.73),
-        ("tiny", two): (0.4,),
-    }
-    runs = [
-        {"data": data, "variant": label, "seed": seed, "accuracy": accuracy, "log_loss": 0.5}
-        for (label, data), values in accuracies.items()
-        for seed, accuracy in enumerate(values)
-    ]
-    rows = load("small_data").table({"runs": runs}).splitlines()
-    assert "| data | default | fast | tiny |" in rows
-    assert f"| {one} | 55.00 | 57.00 (+2.00 ± 1.00) |  |" in rows
-    assert f"| {two} | 55.00 | 47.00 (-8.00 ± 1.00) | 40.00 (-10.00) |" in rows
-    assert f"| {two}, no flips |  | 67.00 (+12.00 ± 1.00) |  |" in rows
-    assert f"| {one} | 0.500 | 0.500 |  |" in rows
-    assert "| fast | digits, 8 x 8 | 2 | 2 | -3.00 |" in rows
-    assert "| fast, no flips | never | 1 | 2 | +12.00 |" in rows
-    assert "| tiny | never | 0 | 1 | -10.00 |" in rows
-
-
 def test_ablation_changes_what_the_recipe_has(load, monkeypatch, capsys):
     ablation, variants = load("ablation"), load("variants")
     changes = {
@@ -301,51 +238,6 @@ def test_biases_learn_at_a_higher_rate(load, optimizer):
     load("fitting").forget_programs()
 
 
-def runs_of(label, times, **more):
-    figures = {"settings": label, "accuracy": 0.9, "alone": True, "log_loss": 0.3}
-    return [
-        {"variant": label, "seed": seed, "seconds": seconds, **figures, **more}
-        for seed, seconds in enumerate(times)
-    ]
-
-
-def test_times_are_medians_beside_plain_keras(load):
-    timing = load("timing")
-    runs = runs_of(timing.ARTICLE.label, [240, 250, 999])
-    text = timing.table({"runs": runs + runs_of("fast", [9, 10, 11])})
-    assert "| fast | 3 | 10.0 s | 9.00 s to 11.0 s | 25.0 | 90.00 % ± 0.00 |" in text
-    assert "Something else" not in text
-    runs[0]["alone"] = False
-    assert "Something else" in timing.table({"runs": runs})
-    variants = [load("variants").parse_variant(name) for name in ("article", "default")]
-    firsts = [run.variant.label for run in timing.list_runs(variants, 3)][::3]
-    assert firsts == [timing.ARTICLE.label, "article", "default"]
-
-
-def test_the_curve_is_drawn_of_fits_and_of_epochs_of_other_libraries(load, tmp_path):
-    pytest.importorskip("matplotlib")
-    curve, parse = load("time_to_accuracy"), load("variants").parse_variant
-    listed = curve.list_runs([parse("the rival: keras"), parse("article")], [2, 4], seeds=1)
-    rival, *others = [run.variant.label for run in listed]
-    assert listed[0].variant.overrides == {"points": True}
-    assert [run.variant.settings["epochs"] for run in listed[1:]] == [2, 4, 12]
-    assert listed[3].variant.overrides == {}
-    runs = runs_of(rival, [30, 40], points=[[10.0, 0.8], [20.0, 0.9]], n_iter_=2)
-    for label, epochs in zip(others[:2], (2, 4), strict=True):
-        runs += runs_of(label, [epochs, epochs + 1], n_iter_=epochs)
-    made = runs_of("article", [13, 99], n_iter_=12, labels="012")
-    made[1]["alone"] = False
-    taken = curve.take_from_recipes({"runs": made})
-    assert [(run["variant"], run["seconds"]) for run in taken] == [(others[2], 13)]
-    assert "labels" not in taken[0]
-    report = {"runs": runs + taken}
-    assert "| article | 12 | 1 | 13.0 | 90.00 % |" in curve.table(report)
-    assert "| article | 4 | 2 | 4.5 | 90.00 % |" in curve.table(report)
-    assert "| the rival | 1 | 2 | 10.0 | 80.00 % |" in curve.table(report)
-    curve.draw(report, tmp_path / "curve.json")
-    assert (tmp_path / "curve.svg").stat().st_size > 1000
-
-
 @pytest.mark.parametrize(
     "name", ["mlp", *(pytest.param(each, marks=pytest.mark.slow) for each in ("keras", "skorch"))]
 )
@@ -378,72 +270,6 @@ def test_tests_do_not_count_as_training(load, monkeypatch):
     clock.end_epoch(lambda: pytest.fail("a test"))
 
 
-def report_of_labels(load):
-    """Make results of two recipes and of another library, on four images."""
-    parse = load("variants").parse_variant
-    settings = {name: parse(name).settings for name in ("article", "fast", "keras")}
-    labels = {"article": ["0123", "2103"], "fast": ["6120", "6123"], "keras": ["9999", "9999"]}
-    runs = [
-        {"variant": name, "settings": name, "seed": seed, "labels": text, "n_parameters": 7}
-        | {"accuracy": 0.9 + seed / 100 + (name == "fast") / 10, "seconds": 3.0, "alone": False}
-        for name, texts in labels.items()
-        for seed, text in enumerate(texts)
-    ]
-    return {"settings": settings, "runs": runs}
-
-
-def test_what_all_networks_miss(load, monkeypatch):
-    mistakes, codes = load("mistakes"), np.array([0, 1, 2, 2])
-    monkeypatch.setattr(mistakes, "fashion", lambda subset: (None, codes))
-    report = report_of_labels(load)
-    text = mistakes.table(report)
-    # missed: article by its seeds the last and 0, 2, 3; fast 0 and the last by both.
-    assert "| article | 2 | 2 | 3 | 1 | 100% |" in text
-    assert "| fast | 2 | 2 | 2 | 2 | 100% |" in text
-    assert "| all | 4 | 2 | 3 | 1 | 100% |" in text
-    assert "keras" not in text
-    is_pullover = [line for line in text.splitlines() if line.startswith("| is a Pullover")]
-    assert is_pullover[0] == "| is a Pullover | 0.5 | 0.5 | 1.0 | 0.0 | 0.0 | 0.0 |"
-    rows, predicted = mistakes.missed_by_all(mistakes.predicted_labels(report), codes)
-    assert (list(rows), list(predicted)) == ([3], [3])
-
-
-def test_the_leaderboard_joins_accuracies_and_times(load):
-    leaderboard, article = load("leaderboard"), load("timing").ARTICLE.label
-    recipes = report_of_labels(load)
-    times = {"runs": runs_of(article, [200, 300, 260]) + runs_of("fast", [10, 11, 99])}
-    text = leaderboard.table({"recipes": recipes, "time": times})
-    rows = text.splitlines()[2:]
-    assert rows[0] == "| fast | 100.50 % ± 0.71 | 2 | 11.0 s | 23.6 | 7 | 7.98 |"
-    assert rows[1] == "| article | 90.50 % ± 0.71 | 2 | not timed alone |  | 7 | 24.0 |"
-    assert rows[2].startswith("| keras ")
-    for run in recipes["runs"][:2]:  # the article's
-        run.update(alone=True, seconds=200.0)
-    text = leaderboard.table({"recipes": recipes, "time": times})
-    assert "| article | 90.50 % ± 0.71 | 2 | 200 s | 1.30 | 7 | 24.0 |" in text
-
-
-def test_labels_in_doubt_are_found_by_networks_that_did_not_see_them(load, monkeypatch, tmp_path):
-    pytest.importorskip("matplotlib")
-    doubtful, random = load("doubtful_labels"), np.random.default_rng(0)
-    y = np.arange(60) % 3
-    X = (random.integers(0, 60, (60, 6, 6)) + 90 * (y == 1)[:, None, None]).astype(np.uint8)
-    X[:, :3] += (100 * (y == 2))[:, None, None].astype(np.uint8)
-    y[7] = (y[7] + 1) % 3  # this one is wrong
-    monkeypatch.setattr(doubtful, "fashion", lambda subset: (X, y))
-    text = "default conv_stacks=(4,) dense_units=(8,) epochs=20 learning_rate=0.01 batch_size=8"
-    report = doubtful.find(load("variants").parse_variant(text))
-    first = report["doubts"][0]
-    assert (first["row"], first["label"], first["predicted"]) == (7, y[7], (y[7] - 1) % 3)
-    assert first["probability of the label"] < 0.5 < first["of the predicted class"]
-    assert report["n_sure"] >= 1
-    assert f"{report['n_sure']} are missed" in doubtful.table(report)
-    few = doubtful.find(load("variants").parse_variant(text), 30)
-    assert max(doubt["row"] for doubt in few["doubts"]) == 29
-    doubtful.draw(report, tmp_path / "labels.json")
-    assert (tmp_path / "labels.png").stat().st_size > 1000
-
-
 @pytest.mark.parametrize("name", ["mistakes", "leaderboard"])
 def test_what_only_shows_reads_committed_results(options, load, name, tmp_path):
     assert options(name).results == load("options").RESULTS
@@ -457,8 +283,8 @@ def test_settings_are_committed_before_the_test_set_is_used(load, options, monke
         comparisons.frozen(options("recipes", "article"))
     assert not comparisons.frozen(options("recipes", "article", "--images", "300")).alone
     monkeypatch.setattr(comparisons, "commit", lambda path="src": "abc")
-    conditions = comparisons.frozen(options("time", "article", "--alone"))
-    assert conditions == ("time", None, True, True, True, False, (("settings_commit", "abc"),))
+    conditions = comparisons.frozen(options("curve", "article", "--alone"))
+    assert conditions == ("curve", None, True, True, True, False, (("settings_commit", "abc"),))
 
 
 @pytest.mark.slow

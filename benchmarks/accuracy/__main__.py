@@ -8,7 +8,6 @@
     python benchmarks/accuracy search variants.json --recipe article
     python benchmarks/accuracy ablation article
     python benchmarks/accuracy recipes article "longer: article epochs=20"
-    python benchmarks/accuracy time article --alone
     python benchmarks/accuracy curve article --epochs 2 4 8 16
     python benchmarks/accuracy small article
     python benchmarks/accuracy labels article
@@ -16,7 +15,7 @@
     python benchmarks/accuracy leaderboard
 
 The first four are described in ``pairs.py``. ``search`` and ``ablation`` train on 50,000 images of
-the training set and test on the other 10,000; they never read the test set. ``recipes``, ``time``
+the training set and test on the other 10,000; they never read the test set. ``recipes``
 and ``curve`` train on all 60,000, each run in a fresh process, and test on the test set at the last
 epoch. ``small`` compares a recipe with the default on small data, tested on the same test set, and
 on other data, which need ``pip install -r benchmarks/accuracy.txt``. ``labels`` lists labels of the

@@ -14,7 +14,6 @@ import mistakes
 import pairs
 import small_data
 import time_to_accuracy
-import timing
 from accuracy_tables import Report, best_first, read_results, summary
 from machine import write
 from run_store import Conditions, all_runs, commit, complete, read_report
@@ -56,12 +55,6 @@ def recipes(args: argparse.Namespace) -> Report:
     return complete(runs, frozen(args)._replace(keeps_labels=True))
 
 
-def time(args: argparse.Namespace) -> Report:
-    """Time fits; writing where they stand would take time, so they don't."""
-    runs = timing.list_runs(args.variants, args.seeds)
-    return complete(runs, frozen(args)._replace(resumes=False))
-
-
 def curve(args: argparse.Namespace) -> Report:
     """Fit for few epochs and for many; what ``recipes`` has run alone is taken from there."""
     runs = time_to_accuracy.list_runs(args.variants, args.epochs, args.seeds)
@@ -86,14 +79,9 @@ def find_labels(args: argparse.Namespace) -> Report:
     return report
 
 
-def show_mistakes(args: argparse.Namespace) -> Report:
-    """Show what the networks of ``recipes`` get wrong; nothing is run."""
+def show_recipes(args: argparse.Namespace) -> Report:
+    """Show the results of ``recipes``; nothing is run."""
     return read_results(args.results / "recipes.json")
-
-
-def show_leaderboard(args: argparse.Namespace) -> Report:
-    """Show the results of ``recipes`` and ``time`` together; nothing is run."""
-    return {name: read_results(args.results / f"{name}.json") for name in leaderboard.SOURCES}
 
 
 def pair(args: argparse.Namespace) -> Report:
@@ -117,7 +105,7 @@ class Comparison(NamedTuple):
     @property
     def only_shows(self) -> bool:
         """Whether it runs nothing, but shows the results of others."""
-        return self.run in (show_mistakes, show_leaderboard)
+        return self.run is show_recipes
 
     @property
     def is_pair(self) -> bool:
@@ -130,10 +118,9 @@ COMPARISONS: Mapping[str, Comparison] = {
     "search": Comparison(search, best_first, 2),
     "ablation": Comparison(change_each, ablation.table, 5),
     "recipes": Comparison(recipes, summary, 5),
-    "time": Comparison(time, timing.table, 5),
     "curve": Comparison(curve, time_to_accuracy.table, 1, time_to_accuracy.draw),
     "small": Comparison(small, small_data.table, None),
     "labels": Comparison(find_labels, doubtful_labels.table, None, doubtful_labels.draw),
-    "mistakes": Comparison(show_mistakes, mistakes.table, None, mistakes.draw),
-    "leaderboard": Comparison(show_leaderboard, leaderboard.table, None),
+    "mistakes": Comparison(show_recipes, mistakes.table, None, mistakes.draw),
+    "leaderboard": Comparison(show_recipes, leaderboard.table, None),
 }

@@ -1,69 +1,58 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """All that was tested on Fashion-MNIST in one table: accuracy, time and size."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 from accuracy_tables import Report, groups, percent
 from data_sets import N_CLASSES
-from other_libraries import OTHER_LIBRARIES
+from other_libraries import KERAS, OTHER_LIBRARIES
 from report import amount, markdown
-from timing import ARTICLE
+from variants import DEFAULT
 from writing import three_digits
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
 
-SOURCES = ("recipes", "time")  # the comparisons whose results it shows
 IMAGE_SHAPE = (28, 28, 1)
-NOT_TIMED = "not timed alone"
+NAMES = {DEFAULT: "the default: the article's network"}
 
 
 def table(report: Report) -> str:
-    """Write a row for each variant, the most accurate first, from accuracies and times.
+    """Write a row for each variant, the most accurate first.
 
-    A time is the median of the fits that were timed, or of those that were tested, if each had the
-    machine for itself.
+    Its time is the median of the runs that had the machine for themselves.
     """
-    recipes, times = (report[name] for name in SOURCES)
-    alone = [run for run in recipes["runs"] if run["alone"]]
-    seconds = {**medians(alone), **medians(times["runs"])}
-    article = seconds[ARTICLE.label]
+    variants = {label: runs for (label, _), runs in groups(report)}
+    settings = {label: report["settings"][digest] for (label, digest), _ in groups(report)}
+    seconds = {label: runs["seconds"][runs["alone"]].median() for label, runs in variants.items()}
+    keras = next((seconds[label] for label in variants if KERAS in settings[label]), math.nan)
     rows = [
         {
-            "": label,
+            "": NAMES.get(label, label),
             "test accuracy": percent(runs["accuracy"]),
             "seeds": len(runs),
-            **time_cells(seconds.get(label), article),
+            "time": write_unless_nan(seconds[label], lambda value: amount(value, "seconds")),
+            "speed beside Keras": write_unless_nan(keras / seconds[label], three_digits),
             "parameters": f"{runs['n_parameters'].iloc[0]:,}",
-            "MFLOP per image": flops(recipes["settings"][settings], runs),
-            "mean": runs["accuracy"].mean(),
+            "MFLOP per image": three_digits(count_flops(settings[label], runs) / 1e6),
         }
-        for (label, settings), runs in groups(recipes)
+        for label, runs in variants.items()
     ]
-    frame = pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable")
-    return markdown(frame.drop(columns="mean"))
+    means = [runs["accuracy"].mean() for runs in variants.values()]
+    order = pd.Series(means).sort_values(ascending=False, kind="stable").index
+    return markdown(pd.DataFrame(rows).loc[order])
 
 
-def medians(runs: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the median time of each variant."""
-    if not runs:
-        return {}
-    return {label: one["seconds"].median() for (label, _), one in groups({"runs": runs})}
+def write_unless_nan(value: float, write: Callable[[float], str]) -> str:
+    """Write a number, or nothing where it is not known."""
+    return "" if math.isnan(value) else write(value)
 
 
-def time_cells(seconds: float | None, article: float) -> dict[str, str]:
-    """Write the time of a fit, and how many times as long the article's code takes."""
-    if seconds is None:
-        return {"time": NOT_TIMED, "article / time": ""}
-    return {
-        "time": amount(seconds, "seconds"),
-        "article / time": three_digits(article / seconds),
-    }
-
-
-def flops(settings: dict[str, Any], runs: pd.DataFrame) -> str:
-    """Count additions and multiplications to predict an image, in millions."""
+def count_flops(settings: dict[str, Any], runs: pd.DataFrame) -> int:
+    """Count additions and multiplications to predict an image."""
     if "mlp" in settings:  # each of its parameters but biases
         n_multiplications = int(runs["n_parameters"].iloc[0])
     else:
@@ -72,4 +61,4 @@ def flops(settings: dict[str, Any], runs: pd.DataFrame) -> str:
             ours.set_params(**settings)
         architecture = build_architecture(ours.get_params(), IMAGE_SHAPE, N_CLASSES)
         n_multiplications = architecture.n_multiplications * (1 + ours.test_time_flip)
-    return three_digits(2 * n_multiplications / 1e6)
+    return 2 * n_multiplications

@@ -45,10 +45,7 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
         help="only print what a file holds, by default that of the committed results",
     )
     if comparison.seeds:
-        word = "--rounds" if name == "time" else "--seeds"
-        parser.add_argument(
-            word, dest="seeds", type=positive, default=comparison.seeds, help="how many"
-        )
+        parser.add_argument("--seeds", type=positive, default=comparison.seeds, help="how many")
     if comparison.is_pair:
         parser.add_argument("--epochs", type=positive, nargs="+", default=[12])
         return
