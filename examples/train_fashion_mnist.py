@@ -89,7 +89,9 @@ def draw(
 
 def fit(label: str, clf: FashionCNNClassifier, X: np.ndarray, y: np.ndarray) -> float:
     """Fit a classifier, and return the seconds that it takes."""
-    print(f"\nTraining the {label} on {len(X):,} images.")
+    held_out = clf.validation_fraction
+    note = f", of which {held_out:.0%} are held out to validate" if held_out else ""
+    print(f"\nTraining the {label} on {len(X):,} images{note}.")
     started = time.perf_counter()
     clf.fit(X, y)
     return time.perf_counter() - started

@@ -121,6 +121,7 @@ def classifiers() -> list[FashionCNNClassifier]:
         untrained(np.array(["2020-01-01", "2021-01-01"], "M8[D]"), class_weight="balanced"),
         untrained([False, True], augment={"flip": "random", "shift": 1}, epochs=2**70),
         untrained([0.0, 2.0], conv_stacks=((2, 2), 3), global_pooling="avg", dense_units=()),
+        untrained([1, 2], conv_stacks=((2, 2, 2),), padding="same", residual=True),
     ]
 
 

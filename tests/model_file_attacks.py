@@ -94,6 +94,10 @@ MANIFESTS: dict[str, tuple[Forge, str]] = {  # attacks 16, 17, 19 and 20
             ("architecture.dense_dropout", 1.0, "a float in"),
         )
     },
+    "shortcuts without padding": (
+        forge.manifest("architecture.residual", True),
+        "architecture.residual is true, which needs the padding 'same', and that is 'valid'",
+    ),
     **{
         f"{value} as {name}": (
             forge.manifest(name, value),

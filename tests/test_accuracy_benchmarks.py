@@ -126,7 +126,7 @@ def test_finished_runs_are_not_run_again(complete, tmp_path):
     assert started("a: article", "b: article epochs=3")[0] == []
 
 
-def test_runs_of_other_comparisons_are_taken_over_once(complete, load):
+def test_runs_of_other_comparisons_are_taken_over_once(complete, load, tmp_path):
     settings = load("variants").parse_variant("article").settings
     known = {"variant": "article", "data": "test", "n_images": None}
     known |= {"settings": load("variants").digest(settings), "accuracy": 0.7}
@@ -137,7 +137,8 @@ def test_runs_of_other_comparisons_are_taken_over_once(complete, load):
 
     records = [known | {"seed": seed} for seed in (0, 7)]
     for _ in range(2):
-        report = complete(note, "article", records=records)
+        complete(note, "article", records=records)
+        report = json.loads((tmp_path / "build" / "some.json").read_text(encoding="utf-8"))
         assert [(run["seed"], run["accuracy"]) for run in report["runs"]] == [(0, 0.7), (1, 0.9)]
     assert seeds == [1]
     taken = load("small_data").take_from_recipes({"runs": [{**known, "labels": "01"}]})
@@ -179,15 +180,19 @@ def test_ablation_changes_what_the_recipe_has(load, monkeypatch, capsys):
         "constant": {"learning_rate_schedule": "constant"},  # it is
         "no dropout": {"conv_dropout": 0.0},
         "no magic": {"magic": None},
+        "random": {"augment": {"flip": "random"}},
     }
     monkeypatch.setattr(ablation, "CHANGES", changes)
     monkeypatch.setattr(ablation, "IDEAS", ["luck"])
     recipe, *changed = ablation.list_variants(variants.parse_variant("article"))
     assert changed == [
         recipe.changed("article, no dropout", {"conv_dropout": 0.0}),
+        recipe.changed("article, random", {"augment": {"flip": "random"}}),
         recipe._replace(label="article, luck", idea="luck"),
     ]
-    assert changed[1].settings == {**recipe.settings, "idea": "luck"}
+    assert changed[2].settings == {**recipe.settings, "idea": "luck"}
+    tiny = ablation.list_variants(variants.parse_variant("tiny"))
+    assert tiny[1].overrides == {"augment": {"flip": "random", "erase": 0.5}}
     assert "no magic, for there is no parameter magic" in capsys.readouterr().out
 
 

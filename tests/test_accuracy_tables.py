@@ -4,6 +4,9 @@
 import numpy as np
 import pytest
 
+from fashioncnn import FashionCNNClassifier
+from fashioncnn._inputs.nested import parse_augment
+
 
 @pytest.mark.parametrize(
     ("differences", "verdict"),
@@ -27,19 +30,25 @@ def test_the_rule_on_small_data(load, differences, verdict):
 
 
 @pytest.mark.parametrize(
-    ("params", "changes"),
+    ("augment", "without"),
     [
-        ({}, {}),
-        ({"augment": None, "test_time_flip": False}, {}),
-        ({"augment": "shift", "test_time_flip": True}, {"test_time_flip": False}),
-        ({"augment": "flip"}, {"augment": None}),
-        ({"augment": "flip_shift"}, {"augment": "shift"}),
-        ({"augment": {"flip": "alternating"}}, {"augment": None}),
-        ({"augment": {"flip": "random", "shift": 2}}, {"augment": {"shift": 2}}),
+        ("shift", "shift"),
+        ("flip", None),
+        ("flip_shift", {"shift": 2}),
+        ({"flip": "alternating"}, None),
+        ({"flip": "random", "erase": 0.5}, {"erase": 0.5}),
     ],
 )
-def test_recipes_without_flips(load, params, changes):
-    assert load("small_data").without_flips(params) == changes
+def test_recipes_without_flips(load, augment, without):
+    params = {"augment": augment, "test_time_flip": True}
+    changes = load("small_data").without_flips(params)
+    changed = FashionCNNClassifier(**{**params, **changes})
+    assert not changed.test_time_flip
+    assert parse_augment(changed.augment) == parse_augment(without)
+
+
+def test_nothing_is_changed_where_there_are_no_flips(load):
+    assert load("small_data").without_flips({"augment": None, "test_time_flip": False}) == {}
 
 
 def test_small_data_side_by_side(load):

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fashioncnn import FashionCNNClassifier
-from fashioncnn._inputs.architecture import build_architecture, warn_of_many_parameters
+from fashioncnn._inputs.architecture import build_architecture, warn_of_architecture
 from fashioncnn._inputs.nested import (
     parse_conv_stacks,
     parse_dense_units,
@@ -300,6 +300,21 @@ def test_shortcuts_need_maps_of_one_size():
         build_architecture({**params, **remedy}, (28, 28, 1), 10)
 
 
+@pytest.mark.parametrize("conv_stacks", [(4, 8), ((4, 8), (8, 16, 16)), ((4,),)])
+def test_shortcuts_that_cannot_be_warn(conv_stacks):
+    params = FashionCNNClassifier(conv_stacks, padding="same", residual=True).get_params()
+    with pytest.warns(UserWarning, match="adds no shortcut to this network.* Give a stack"):
+        warn_of_architecture(build_architecture(params, (28, 28, 1), 10))
+
+
+def test_the_remedies_for_shortcuts_that_cannot_be_help():
+    params = FashionCNNClassifier((4, 8), padding="same", residual=True).get_params()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for remedy in ({"conv_stacks": ((32, 32, 32), (64, 64, 64))}, {"residual": False}):
+            warn_of_architecture(build_architecture({**params, **remedy}, (28, 28, 1), 10))
+
+
 def test_pairs_mean_height_and_width():
     params = FashionCNNClassifier((4, 8), kernel_size=(5, 3), pool_size=2).get_params()
     architecture = build_architecture(params, (28, 28, 1), 10)
@@ -314,7 +329,7 @@ def test_large_images_warn_of_the_layer_that_has_most_parameters():
         match=r"99,142,978 parameters on images of shape \(224, 224, 3\), .* dense1/kernel has "
         r"99,123,200 of them\. Use global_pooling='avg', a larger pool_size, or more stacks",
     ):
-        warn_of_many_parameters(build_architecture(params, (224, 224, 3), 2))
+        warn_of_architecture(build_architecture(params, (224, 224, 3), 2))
 
 
 @pytest.mark.parametrize(
@@ -330,5 +345,5 @@ def test_the_remedies_for_large_images_help(params):
     architecture = build_architecture(params, (224, 224, 3), 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_many_parameters(architecture)
+        warn_of_architecture(architecture)
     assert architecture.n_parameters < 10_000_000

@@ -64,6 +64,16 @@ def test_every_room_knows_what_a_recipe_trains(name, tmp_path):
         np.testing.assert_array_equal(again.predict_proba(X), probabilities)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_change_of_one_classifier_is_no_change_of_the_recipe(name):
+    params = FashionCNNClassifier.from_recipe(name).get_params()
+    clf = FashionCNNClassifier.from_recipe(name)
+    for value in clf.get_params().values():
+        if isinstance(value, dict):
+            value.clear()
+    assert FashionCNNClassifier.from_recipe(name).get_params() == params
+
+
 def test_epochs_decide_where_they_are_given():
     X, y = np.random.default_rng(0).integers(0, 255, (60, 4, 4)), np.arange(60) % 2
     params = {"conv_stacks": (2,), "dense_units": (), "random_state": 0}

@@ -36,6 +36,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU 
 import numpy as np
 
 from fashioncnn import FashionCNNClassifier, load_fashion_mnist_sample
+from fashioncnn.recipes import RECIPES
 
 METHODS = ("predict_proba", "predict", "decision_function")
 DTYPES = ("uint8", "float32", "float64")
@@ -295,7 +296,7 @@ def main() -> None:
     parser.add_argument("--calls", type=float, default=np.inf, help="of each thread, at most")
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--processes", type=int, default=4)
-    parser.add_argument("--recipe", default="default", choices=["default", "article", "fast"])
+    parser.add_argument("--recipe", default="default", choices=["default", *RECIPES])
     parser.add_argument("--plant", action="store_true", help="expect a wrong answer")
     args = parser.parse_args()
 

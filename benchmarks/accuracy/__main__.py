@@ -21,8 +21,9 @@ epoch. ``small`` compares a recipe with the default on small data, tested on the
 on other data, which need ``pip install -r benchmarks/accuracy.txt``. ``labels`` lists labels of the
 training set that are probably wrong. ``mistakes`` and ``leaderboard`` run nothing: they show what
 others have written. A variant is typed as the name of a recipe ("default" for none, "keras" for the
-article's code in plain Keras, "skorch", "mlp"), overrides, and a label if it shall have one.
-Seconds are those of fit, with tracing, without TensorFlow's import.
+article's code in plain Keras, "skorch", which ``pip install -r benchmarks/peers.txt`` brings, "mlp"
+for scikit-learn's), overrides, and a label if it shall have one. Seconds are those of fit, with
+tracing, without TensorFlow's import.
 
 Results go to a file in ``build`` after each run, and their table beside it at the end. Copy the
 file to ``benchmarks/results`` to publish it; ``--show`` then writes its table and its picture.

@@ -6,14 +6,14 @@ from accuracy_tables import Report, groups, percent, spread
 from ideas import IDEAS
 from report import markdown
 from small_data import difference
-from variants import Settings, Variant
+from variants import Settings, Variant, augment_with
 
-CHANGES: dict[str, Settings] = {
+CHANGES: dict[str, Settings] = {  # of `augment` only the parts that are others
     "AdamW": {"optimizer": "adamw", "learning_rate": 0.02, "weight_decay": 0.05},
-    "no flips": {"augment": None, "test_time_flip": False},
+    "no flips": {"augment": {"flip": None}, "test_time_flip": False},
     "no flip at test time": {"test_time_flip": False},
     "random flips": {"augment": {"flip": "random"}},
-    "shifts, too": {"augment": {"flip": "alternating", "shift": 1}},
+    "shifts, too": {"augment": {"shift": 1}},
     "no batch normalisation": {"batch_normalization": False, "learning_rate": 0.01},
     "no dense layer": {"dense_units": []},
     "global pooling": {"global_pooling": "max"},
@@ -32,7 +32,7 @@ CHANGES_OF: dict[str, dict[str, Settings]] = {  # of a recipe only
     "fast": {"two convolutions in the last stack": {"conv_stacks": [16, 32, [64, 64]]}},
     "balanced": {
         "two convolutions in each stack": {"conv_stacks": [[16, 16], [32, 32], [64, 64]]},
-        "erased rectangles, too": {"augment": {"flip": "alternating", "erase": 0.5}},
+        "erased rectangles, too": {"augment": {"erase": 0.5}},
     },
 }
 
@@ -42,6 +42,9 @@ def list_variants(recipe: Variant) -> list[Variant]:
     settings = recipe.settings
     variants = [recipe]
     for label, changes in {**CHANGES, **CHANGES_OF.get(recipe.recipe, {})}.items():
+        if "augment" in changes:
+            augment = augment_with(settings["augment"], **changes["augment"])
+            changes = {**changes, "augment": augment}
         unknown = changes.keys() - settings
         if unknown:
             print(f"Left out: {label}, for there is no parameter {', '.join(unknown)}.")

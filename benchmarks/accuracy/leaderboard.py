@@ -3,14 +3,15 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 from accuracy_tables import Report, groups, percent
 from data_sets import N_CLASSES
+from libraries import MLP
 from other_libraries import KERAS, OTHER_LIBRARIES
 from report import amount, markdown
-from variants import DEFAULT
+from variants import DEFAULT, Settings
 from writing import three_digits
 
 from fashioncnn import FashionCNNClassifier
@@ -25,40 +26,54 @@ def table(report: Report) -> str:
 
     Its time is the median of the runs that had the machine for themselves.
     """
-    variants = {label: runs for (label, _), runs in groups(report)}
-    settings = {label: report["settings"][digest] for (label, digest), _ in groups(report)}
-    seconds = {label: runs["seconds"][runs["alone"]].median() for label, runs in variants.items()}
-    keras = next((seconds[label] for label in variants if KERAS in settings[label]), math.nan)
+    variants = [
+        Tested(label, report["settings"][digest], runs) for (label, digest), runs in groups(report)
+    ]
+    keras = next((each.seconds for each in variants if KERAS in each.settings), math.nan)
     rows = [
         {
-            "": NAMES.get(label, label),
-            "test accuracy": percent(runs["accuracy"]),
-            "seeds": len(runs),
-            "time": write_unless_nan(seconds[label], lambda value: amount(value, "seconds")),
-            "speed beside Keras": write_unless_nan(keras / seconds[label], three_digits),
-            "parameters": f"{runs['n_parameters'].iloc[0]:,}",
-            "MFLOP per image": three_digits(count_flops(settings[label], runs) / 1e6),
+            "": NAMES.get(each.label, each.label),
+            "test accuracy": percent(each.runs["accuracy"]),
+            "seeds": len(each.runs),
+            "time": write_unless_nan(each.seconds, lambda value: amount(value, "seconds")),
+            "speed beside Keras": write_unless_nan(keras / each.seconds, three_digits),
+            "parameters": f"{each.n_parameters:,}",
+            "MFLOP per image": three_digits(each.n_flops / 1e6),
         }
-        for label, runs in variants.items()
+        for each in sorted(variants, key=lambda each: -each.runs["accuracy"].mean())
     ]
-    means = [runs["accuracy"].mean() for runs in variants.values()]
-    order = pd.Series(means).sort_values(ascending=False, kind="stable").index
-    return markdown(pd.DataFrame(rows).loc[order])
+    return markdown(pd.DataFrame(rows))
+
+
+class Tested(NamedTuple):
+    """A variant, and the runs that have tested it."""
+
+    label: str
+    settings: Settings
+    runs: pd.DataFrame
+
+    @property
+    def seconds(self) -> float:
+        """The median time of the runs that had the machine for themselves, else NaN."""
+        return float(self.runs["seconds"][self.runs["alone"]].median())
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of weights."""
+        return int(self.runs["n_parameters"].iloc[0])
+
+    @property
+    def n_flops(self) -> int:
+        """How many additions and multiplications predict an image."""
+        if "mlp" in self.settings:  # a multiplication for each parameter but biases
+            return 2 * (self.n_parameters - sum(MLP["hidden_layer_sizes"]) - N_CLASSES)
+        ours = FashionCNNClassifier()  # whose network is the article's
+        if not OTHER_LIBRARIES.keys() & self.settings.keys():
+            ours.set_params(**self.settings)
+        architecture = build_architecture(ours.get_params(), IMAGE_SHAPE, N_CLASSES)
+        return 2 * architecture.n_multiplications * (1 + ours.test_time_flip)
 
 
 def write_unless_nan(value: float, write: Callable[[float], str]) -> str:
     """Write a number, or nothing where it is not known."""
     return "" if math.isnan(value) else write(value)
-
-
-def count_flops(settings: dict[str, Any], runs: pd.DataFrame) -> int:
-    """Count additions and multiplications to predict an image."""
-    if "mlp" in settings:  # each of its parameters but biases
-        n_multiplications = int(runs["n_parameters"].iloc[0])
-    else:
-        ours = FashionCNNClassifier()  # whose network is the article's
-        if not OTHER_LIBRARIES.keys() & settings.keys():
-            ours.set_params(**settings)
-        architecture = build_architecture(ours.get_params(), IMAGE_SHAPE, N_CLASSES)
-        n_multiplications = architecture.n_multiplications * (1 + ours.test_time_flip)
-    return 2 * n_multiplications

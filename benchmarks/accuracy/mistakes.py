@@ -25,6 +25,8 @@ def predicted_labels(report: Report) -> Labels:
         key for key, params in report["settings"].items() if params.keys() & OTHER_LIBRARIES.keys()
     }
     runs = [run for run in report["runs"] if "labels" in run and run["settings"] not in others]
+    if not runs:
+        raise SystemExit("No run of recipes has kept the labels that it predicts: run them anew.")
     return {
         label: np.array([list(text) for text in runs_of_one["labels"]]).astype(int)
         for (label, _), runs_of_one in groups({"runs": runs})

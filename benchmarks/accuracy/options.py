@@ -51,7 +51,8 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
         return
     parser.add_argument("--name", help="of the file in build")
     parser.add_argument("--images", type=positive, help="train on few, to try it")
-    parser.add_argument("--alone", action="store_true", help="nothing else runs on the machine")
+    if name != "labels":
+        parser.add_argument("--alone", action="store_true", help="nothing else runs here")
     if name == "search":
         parser.add_argument("variants", nargs="?", type=Path, help="a JSON or Python file")
         parser.add_argument("--recipe", default="article", help="where a variant names none")

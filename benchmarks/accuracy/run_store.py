@@ -71,6 +71,7 @@ def complete(runs: list[Run], conditions: Conditions, records: Iterable[Record] 
         if identity_of(record) in wanted and identity_of(record) not in done:
             report["runs"].append(record)
             done.append(identity_of(record))
+    machine.write(f"{conditions.name}.json", report)
     missing = [(run, known) for run, known in identities if known not in done]
     print(f"{len(missing)} of {len(runs)} runs are to do.", flush=True)
     circumstances = {"alone": conditions.alone, "commit": commit(), **dict(conditions.notes)}

@@ -10,11 +10,10 @@ from accuracy_tables import Report
 from data_sets import SMALL
 from fitting import Run
 from report import markdown
-from variants import DEFAULT, Settings, Variant
+from variants import DEFAULT, Settings, Variant, augment_with
 
 MOST_BELOW = 0.02  # that the mean of a data set may lie below the default's
 MOST_ERRORS_BELOW = 2  # standard errors
-WITHOUT_FLIPS = {"flip": None, "flip_shift": "shift"}  # of `augment`
 NO_FLIPS = ", no flips"
 NOT_JUDGED, WORSE = "not judged: one seed", "worse"
 ALL = "Fashion-MNIST, 60,000"
@@ -50,15 +49,8 @@ def difference(values: pd.Series, others: pd.Series) -> Difference:
 
 def without_flips(params: Settings) -> Settings:
     """Return what to change where a mirror image means something else."""
-    changes: Settings = {}
-    augment = params.get("augment")
-    if isinstance(augment, dict) and "flip" in augment:
-        changes["augment"] = {name: augment[name] for name in augment if name != "flip"} or None
-    elif isinstance(augment, str) and augment in WITHOUT_FLIPS:
-        changes["augment"] = WITHOUT_FLIPS[augment]
-    if params.get("test_time_flip"):
-        changes["test_time_flip"] = False
-    return changes
+    without = {"augment": augment_with(params["augment"], flip=None), "test_time_flip": False}
+    return {name: value for name, value in without.items() if params[name] != value}
 
 
 def list_runs(recipe: Variant, names: list[str], seeds: int | None) -> list[Run]:

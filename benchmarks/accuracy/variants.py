@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from other_libraries import OTHER_LIBRARIES
 
 from fashioncnn import FashionCNNClassifier
+from fashioncnn._inputs.nested import parse_augment
+from fashioncnn._network.augmentation import Augmentation
 
 OF_RUN = ("random_state", "checkpoint")  # the parameters that each run sets
 DEFAULT = "default"  # no recipe, but the defaults of the class
@@ -46,6 +48,12 @@ class Variant(NamedTuple):
         params = {name: value for name, value in clf.get_params().items() if name not in OF_RUN}
         params |= {"idea": self.idea} if self.idea else {}
         return json.loads(json.dumps(params, default=lambda value: value.tolist()))
+
+
+def augment_with(augment: Any, **parts: Any) -> Settings | None:
+    """Return `augment` as a dict in which some parts are others."""
+    changed = (parse_augment(augment) or Augmentation())._replace(**parts)._asdict()
+    return {name: value for name, value in changed.items() if value} or None
 
 
 def digest(value: Any) -> str:

@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 
 from fashioncnn._files.checkpoint_content import Conditions, Plan
 from fashioncnn._files.checkpoint_file import CheckpointFile
-from fashioncnn._inputs.architecture import build_architecture, warn_of_many_parameters
+from fashioncnn._inputs.architecture import build_architecture, warn_of_architecture
 from fashioncnn._inputs.fit_data import (
     TrainingData,
     split_data,
@@ -164,7 +164,7 @@ def _initial_network(
     if previous is not None:
         previous.refuse_changes(architecture, estimator.scaling)
         return architecture, previous.checkpoint
-    warn_of_many_parameters(architecture)
+    warn_of_architecture(architecture)
     seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
     return architecture, new_checkpoint(architecture, seed)
 

@@ -100,10 +100,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         comes before the last normalisation and activation. Moving means and variances are corrected
         for their bias [7]_, so that a network predicts as it trained, after few steps too.
     residual : bool, default=False
-        Whether to add shortcuts [13]_, which help deep stacks. Behind the first convolution of a
-        stack, each two are a block, and so is one that is left over. Where input and output of a
-        block have as many channels, the one is added to the other before the activation; in the
-        last block of a stack both are pooled before. It needs ``padding="same"``.
+        Whether to add shortcuts [13]_. After the first convolution of a stack, every two form a
+        block, and a single one that is left over forms one, too. If the input and the output of a
+        block have the same number of channels, they are added, before the activation; at the end
+        of a stack, both are pooled first. It needs ``padding="same"``.
     global_pooling : {"avg", "max"} or None, default=None
         How to reduce the last feature maps to one value per channel; None flattens them.
     conv_dropout : float or sequence of float, default=0.25
@@ -448,7 +448,7 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         if name not in list(RECIPES):  # a list, unlike a dict, takes names that have no hash
             raise ValueError(f"Unknown recipe {name!r}. The recipes are {sorted(RECIPES)}.")
-        settings = {**RECIPES[name], **overrides}
+        settings = {**copy.deepcopy(RECIPES[name]), **overrides}  # some are dicts, which may change
         if "epochs" in overrides and "min_steps" not in overrides:
             settings["min_steps"] = 0  # which would make more epochs of few images
         classifier = cls()

@@ -144,6 +144,11 @@ def _check_architecture(architecture: dict[str, Any], refuse: Refuse) -> None:
                 f"has {len(architecture[name])} entries, and should have one for each of "
                 f"{n_stacks} stacks",
             )
+    if architecture["residual"] and architecture["padding"] != "same":
+        refuse(
+            "architecture.residual",
+            f"is true, which needs the padding 'same', and that is {architecture['padding']!r}",
+        )
     height, width, channels = architecture["image_shape"]
     if height * width * channels > _MOST_VALUES:
         refuse(

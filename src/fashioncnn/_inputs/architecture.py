@@ -82,8 +82,24 @@ def _refuse_what_cannot_be(architecture: Architecture, params: Mapping[str, Any]
         )
 
 
-def warn_of_many_parameters(architecture: Architecture) -> None:
-    """Warn of a network that takes long to train, and say which layer makes it large."""
+def warn_of_architecture(architecture: Architecture) -> None:
+    """Warn of a network that may not be what its user wants."""
+    _warn_of_missing_shortcuts(architecture)
+    _warn_of_many_parameters(architecture)
+
+
+def _warn_of_missing_shortcuts(architecture: Architecture) -> None:
+    if architecture.residual and all(layer.kind != "Add" for layer in architecture.layers):
+        warn_user(
+            "The 'residual' parameter adds no shortcut to this network, in which no block of "
+            "convolutions has as many filters at its end as before it. Give a stack several "
+            "convolutions of the same number of filters, as in conv_stacks=((32, 32, 32), (64, 64, "
+            f"64)), or set residual=False. Got conv_stacks={architecture.conv_stacks!r}."
+        )
+
+
+def _warn_of_many_parameters(architecture: Architecture) -> None:
+    """Say which layer makes a network large that takes long to train."""
     n_parameters = architecture.n_parameters
     if n_parameters > _MANY_PARAMETERS:
         sizes = {name: math.prod(shape) for name, shape in architecture.weight_shapes.items()}

@@ -190,13 +190,14 @@ def _add_stack(table: _Table, architecture: Architecture, index: int) -> None:
         start = _start_of_block(filters_of_stack, number) if architecture.residual else None
         activates = not architecture.batch_normalization and start is None
         _add_convolution(table, architecture, index, number, activates=activates)
-        is_last = number == len(filters_of_stack)
-        if is_last:
+        pool = None
+        if number == len(filters_of_stack):
             _add_pooling(table, architecture.pool_sizes[index], f"{stack}_pool")
+            pool = table.rows[-1]
         if architecture.batch_normalization:
             _add_normalization(table, f"{stack}_norm{number}")
         if start is not None:
-            _add_shortcut(table, outputs[start - 1], f"{stack}_sum{number}", is_pooled=is_last)
+            _add_shortcut(table, outputs[start - 1], f"{stack}_sum{number}", pool)
         if not activates:
             name = f"{stack}_{activation}{number}"
             table.add("Activation", name, table.shape, {"activation": activation})
@@ -206,10 +207,11 @@ def _add_stack(table: _Table, architecture: Architecture, index: int) -> None:
 
 
 def _start_of_block(filters_of_stack: tuple[int, ...], number: int) -> int | None:
-    """Return behind which convolution a block starts that ends with this one, if one does.
+    """Return after which convolution a block starts that ends with this one, if one does.
 
-    Convolutions of a stack are counted from 1. Behind the first, two are a block, and one that is
-    left over is one, too. Where a block changes the number of channels, nothing can be added.
+    Convolutions of a stack are counted from 1. After the first, every two form a block, and a
+    single one that is left over forms one, too. Where a block changes the number of channels,
+    nothing can be added.
     """
     if number == 1 or (number % 2 == 0 and number < len(filters_of_stack)):
         return None
@@ -217,14 +219,13 @@ def _start_of_block(filters_of_stack: tuple[int, ...], number: int) -> int | Non
     return start if filters_of_stack[start - 1] == filters_of_stack[number - 1] else None
 
 
-def _add_shortcut(table: _Table, start: str, name: str, *, is_pooled: bool) -> None:
+def _add_shortcut(table: _Table, start: str, name: str, pool: Layer | None) -> None:
     """Add the input of a block to its output, as in K. He et al. (arXiv:1512.03385), section 3.2.
 
-    What is added to maps that were pooled is pooled alike.
+    Where the output was pooled, the input is pooled alike.
     """
     end = table.last
-    if is_pooled:
-        pool = next(row for row in reversed(table.rows) if row.kind == "MaxPooling2D")
+    if pool is not None:
         table.add(pool.kind, f"{name}_pool", table.shape, pool.config, inputs=(start,))
         start = table.last
     table.add("Add", name, table.shape, {}, inputs=(end, start))
