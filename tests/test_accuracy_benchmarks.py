@@ -192,7 +192,7 @@ def test_ablation_changes_what_the_recipe_has(load, monkeypatch, capsys):
     ]
     assert changed[2].settings == {**recipe.settings, "idea": "luck"}
     tiny = ablation.list_variants(variants.parse_variant("tiny"))
-    assert tiny[1].overrides == {"augment": {"flip": "random", "erase": 0.5}}
+    assert tiny[2].overrides == {"augment": {"flip": "random", "erase": 0.5}}
     assert "no magic, for there is no parameter magic" in capsys.readouterr().out
 
 
