@@ -18,6 +18,7 @@ from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
 
 IMAGE_SHAPE = (28, 28, 1)
+LONG = 600  # seconds
 NAMES = {DEFAULT: "the default: the article's network"}
 
 
@@ -35,7 +36,7 @@ def table(report: Report) -> str:
             "": NAMES.get(each.label, each.label),
             "test accuracy": percent(each.runs["accuracy"]),
             "seeds": len(each.runs),
-            "time": write_unless_nan(each.seconds, lambda value: amount(value, "seconds")),
+            "time": write_unless_nan(each.seconds, write_time),
             "speed beside Keras": write_unless_nan(keras / each.seconds, three_digits),
             "parameters": f"{each.n_parameters:,}",
             "MFLOP per image": three_digits(each.n_flops / 1e6),
@@ -72,6 +73,13 @@ class Tested(NamedTuple):
             ours.set_params(**self.settings)
         architecture = build_architecture(ours.get_params(), IMAGE_SHAPE, N_CLASSES)
         return 2 * architecture.n_multiplications * (1 + ours.test_time_flip)
+
+
+def write_time(seconds: float) -> str:
+    """Write a time in seconds, or a long one in minutes."""
+    if seconds < LONG:
+        return amount(seconds, "seconds")
+    return f"{three_digits(seconds / 60)} min"
 
 
 def write_unless_nan(value: float, write: Callable[[float], str]) -> str:

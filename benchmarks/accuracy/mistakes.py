@@ -59,7 +59,7 @@ def list_misses(labels: Labels, codes: np.ndarray) -> list[dict[str, str | int]]
                 "missed by one": f"{missed.sum(axis=1).mean():.0f}",
                 "by any": missed.any(axis=0).sum(),
                 "by every one": missed.all(axis=0).sum(),
-                "an upper garment taken for another": f"{among_tops:.0%}",
+                "an upper garment taken for another": f"{100 * among_tops:.0f} %",
             }
         )
     return rows
