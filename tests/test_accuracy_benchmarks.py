@@ -162,7 +162,6 @@ def test_a_fit_is_timed_over_its_parts(load, tmp_path, monkeypatch):
     resumption.forget(path)
     assert not os.listdir(path.parent)
     assert resumption.Clock(path).n_parts == 1
-    assert resumption.Clock(None).n_parts == 1
 
 
 def test_the_code_tells_checkpoints_apart(load, monkeypatch):
@@ -289,7 +288,7 @@ def test_settings_are_committed_before_the_test_set_is_used(load, options, monke
     assert not comparisons.frozen(options("recipes", "article", "--images", "300")).alone
     monkeypatch.setattr(comparisons, "commit", lambda path="src": "abc")
     conditions = comparisons.frozen(options("curve", "article", "--alone"))
-    assert conditions == ("curve", None, True, True, True, False, (("settings_commit", "abc"),))
+    assert conditions == ("curve", None, True, True, False, (("settings_commit", "abc"),))
 
 
 @pytest.mark.slow

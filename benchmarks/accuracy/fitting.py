@@ -43,7 +43,7 @@ def _end_with(sentinel: int) -> None:
 
 
 def fit_and_test(
-    run: Run, n_images: int | None, checkpoint: Path | None, *, keeps_labels: bool = False
+    run: Run, n_images: int | None, checkpoint: Path, *, keeps_labels: bool = False
 ) -> Figures:
     """Fit, time and test; the fit includes tracing, as if there had been none before.
 
@@ -63,7 +63,7 @@ def fit_and_test(
     }
 
 
-def fit(run: Run, data: Data, checkpoint: Path | None) -> tuple[Figures, Any, Any]:
+def fit(run: Run, data: Data, checkpoint: Path) -> tuple[Figures, Any, Any]:
     """Fit a variant, and return figures, the classes, and the probabilities of the test images."""
     clf = run.variant.new(random_state=run.seed, checkpoint=checkpoint)
     forget_programs()

@@ -29,15 +29,13 @@ class Clock:
 
     Parameters
     ----------
-    checkpoint : Path or None
-        The file of the fit, which begins or goes on now; None if it has none.
+    checkpoint : Path
+        The file of the fit, which begins or goes on now.
     """
 
-    def __init__(self, checkpoint: Path | None) -> None:
+    def __init__(self, checkpoint: Path) -> None:
         self.seconds_before, self.n_parts = 0.0, 1
         self._started = time.perf_counter()
-        if checkpoint is None:
-            return
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         notes = notes_beside(checkpoint)
         if checkpoint.exists() and notes.exists():

@@ -26,7 +26,6 @@ class Conditions(NamedTuple):
     n_images: int | None = None  # None: all
     alone: bool = False  # on the machine
     fresh: bool = False  # each run in a process of its own
-    resumes: bool = True  # within a fit, too
     keeps_labels: bool = False  # that are predicted in the test
     notes: tuple[tuple[str, Any], ...] = ()  # names and values that each run gets, too
 
@@ -78,7 +77,7 @@ def complete(runs: list[Run], conditions: Conditions, records: Iterable[Record] 
     failed = []
     for (run, known), worker in zip(missing, workers(conditions.fresh), strict=False):
         checkpoint = checkpoint_path(known)
-        arguments = (run, conditions.n_images, checkpoint if conditions.resumes else None)
+        arguments = (run, conditions.n_images, checkpoint)
         kept = {"keeps_labels": conditions.keeps_labels}
         try:
             figures = worker.submit(fit_and_test, *arguments, **kept).result()
