@@ -3,6 +3,7 @@
 
 import json
 import re
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_tables_are_those_of_the_results(load, path, request):
     if name == "mistakes":
         request.getfixturevalue("full_dataset")
     if comparison.only_shows:
-        report = comparison.run(load("options").argparse.Namespace(results=RESULTS))
+        report = comparison.run(Namespace(results=RESULTS))
     else:
         report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert load("accuracy_tables").page(name, comparison.table(report)) == written
