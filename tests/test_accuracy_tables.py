@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tables and pictures of accuracy: how they are made of results, and that the published are."""
 
-import json
 import re
 from argparse import Namespace
 
@@ -195,7 +194,7 @@ def test_tables_are_those_of_the_results(load, path, request):
     if comparison.only_shows:
         report = comparison.run(Namespace(results=RESULTS))
     else:
-        report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        report = load("accuracy_tables").read_results(path.with_suffix(".json"))
     assert load("accuracy_tables").page(name, comparison.table(report)) == written
 
 

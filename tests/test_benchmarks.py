@@ -162,14 +162,18 @@ def test_tables_of_formats(load):
     assert "LiteRT" not in text
 
 
-TABLES = ("formats", "model_file", "peers", "serving")  # test_accuracy_tables.py has the others
+TABLES = [  # but those of accuracy, which test_accuracy_tables.py has
+    path
+    for path in sorted(RESULTS.glob("*.md"))
+    if "python benchmarks/accuracy " not in path.read_text(encoding="utf-8")
+]
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_committed_tables_are_of_the_committed_results(name, load):
-    module = {"peers": "report", "serving": "serving_tables"}.get(name, name)
-    results = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    assert load(module).tables(results) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_committed_tables_are_of_the_committed_results(path, load):
+    module = {"peers": "report", "serving": "serving_tables"}.get(path.stem, path.stem)
+    text = path.with_suffix(".json").read_text(encoding="utf-8")
+    assert load(module).tables(json.loads(text)) == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -267,6 +271,18 @@ def run(script, *options):
         patch.setattr(sys, "argv", [str(script), *map(str, options)])
         patch.setattr(sys, "path", [str(script.parent), *sys.path])
         runpy.run_path(str(script), run_name="__main__")
+
+
+@pytest.mark.usefixtures("new_modules")
+@pytest.mark.parametrize("comparison", ["article", "precision", "small"])
+def test_accuracies_are_shown_and_written_beside_their_file(comparison, tmp_path, capsys):
+    path = tmp_path / f"{comparison}.json"
+    path.write_bytes((RESULTS / path.name).read_bytes())
+    run(ACCURACY, comparison, "--show", path)
+    written = path.with_suffix(".md").read_text(encoding="utf-8")
+    note, _, table = written.partition("\n\n")
+    assert note == f"<!-- Written by python benchmarks/accuracy {comparison}. -->"
+    assert capsys.readouterr().out == table
 
 
 @pytest.mark.usefixtures("new_modules")

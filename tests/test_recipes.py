@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Recipes are classifiers with plain, explicit parameters."""
 
+import copy
 import inspect
 import json
 import pickle
@@ -66,7 +67,7 @@ def test_every_room_knows_what_a_recipe_trains(name, tmp_path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_change_of_one_classifier_is_no_change_of_the_recipe(name):
-    params = FashionCNNClassifier.from_recipe(name).get_params()
+    params = copy.deepcopy(FashionCNNClassifier.from_recipe(name).get_params())
     clf = FashionCNNClassifier.from_recipe(name)
     for value in clf.get_params().values():
         if isinstance(value, dict):

@@ -17,6 +17,11 @@ def read_results(path: Path) -> Report:
     return report
 
 
+def without_labels(run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run without the labels that it has predicted, which take much room."""
+    return {name: value for name, value in run.items() if name != "labels"}
+
+
 def page(comparison: str, text: str) -> str:
     """Return what is written to a file of a comparison's tables."""
     return f"<!-- Written by python benchmarks/accuracy {comparison}. -->\n\n{text}\n"

@@ -64,13 +64,9 @@ def complete(runs: list[Run], conditions: Conditions, records: Iterable[Record] 
     report = read_report(conditions.name)
     report["settings"] |= {digest(run.variant.settings): run.variant.settings for run in runs}
     identities = [(run, identity(run, conditions.n_images)) for run in runs]
-    wanted = [known for _, known in identities]
-    done = list(map(identity_of, report["runs"]))
-    for record in records:
-        if identity_of(record) in wanted and identity_of(record) not in done:
-            report["runs"].append(record)
-            done.append(identity_of(record))
+    take_over(report["runs"], records, [known for _, known in identities])
     machine.write(f"{conditions.name}.json", report)
+    done = list(map(identity_of, report["runs"]))
     missing = [(run, known) for run, known in identities if known not in done]
     print(f"{len(missing)} of {len(runs)} runs are to do.", flush=True)
     circumstances = {"alone": conditions.alone, "commit": commit(), **dict(conditions.notes)}
@@ -93,6 +89,14 @@ def complete(runs: list[Run], conditions: Conditions, records: Iterable[Record] 
         verb = "run has failed, and is" if len(failed) == 1 else "runs have failed, and are"
         print(len(failed), verb, "missing:", "\n".join(failed))
     return report
+
+
+def take_over(runs: list[Record], records: Iterable[Record], wanted: list[Record]) -> None:
+    """Add those records to the runs that are wanted and not among them yet."""
+    done = list(map(identity_of, runs))
+    runs += [
+        each for each in records if identity_of(each) in wanted and identity_of(each) not in done
+    ]
 
 
 def workers(fresh: bool) -> Iterator[ProcessPoolExecutor]:

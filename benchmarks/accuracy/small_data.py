@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from accuracy_tables import Report
+from accuracy_tables import Report, without_labels
 from data_sets import SMALL
 from fitting import Run
 from report import markdown
@@ -69,10 +69,7 @@ def list_runs(recipe: Variant, names: list[str], seeds: int | None) -> list[Run]
 
 def take_from_recipes(report: Report) -> list[dict[str, Any]]:
     """Return the runs of ``recipes``, as those of the data set that has all images."""
-    return [
-        {name: value for name, value in run.items() if name != "labels"} | {"data": ALL}
-        for run in report["runs"]
-    ]
+    return [without_labels(run) | {"data": ALL} for run in report["runs"]]
 
 
 def table(report: Report) -> str:

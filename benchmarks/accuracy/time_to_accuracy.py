@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from accuracy_tables import Report
+from accuracy_tables import Report, without_labels
 from fitting import Run
 from other_libraries import OTHER_LIBRARIES
 from report import markdown
@@ -46,8 +46,7 @@ def labelled(label: str, epochs: int) -> str:
 def take_from_recipes(report: Report) -> list[dict[str, Any]]:
     """Return those runs of ``recipes`` that had the machine for themselves, as points."""
     return [
-        {name: value for name, value in run.items() if name != "labels"}
-        | {"variant": labelled(run["variant"], run["n_iter_"])}
+        without_labels(run) | {"variant": labelled(run["variant"], run["n_iter_"])}
         for run in report["runs"]
         if run["alone"]
     ]
