@@ -23,7 +23,7 @@ Where the tests of each fault are; "here" is this file:
 - A GPU that several workers share: test_search.py, without one.
 - Maps of joblib in a folder of the user: here.
 - A stdout that takes no text: test_training.py; a process without standard streams here.
-- The end of the interpreter: here.
+- The end of the interpreter, also while a daemon thread is within TensorFlow: here.
 """
 
 import json
@@ -283,6 +283,44 @@ STRICT = (sys.executable, "-X", "faulthandler", "-W", "error", "-W", "ignore::De
 @pytest.mark.parametrize("moment", ["another thread", "the import", "compiling", "an epoch"])
 def test_an_exit_while_a_thread_fits_is_quiet(run, moment):
     run(EXITS, moment, command=STRICT, returncode=3)
+
+
+WAITED_FOR = """
+import atexit
+import keras
+from fashioncnn._tensorflow import exit
+
+reached, said = threading.Event(), []
+
+class Callback(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs):
+        reached.set()
+        if epoch:
+            said.append("another epoch")
+        if sys.argv[1] == "for ever":
+            threading.Event().wait()
+        time.sleep(1)  # about as long as something is compiled
+        said.append("waited for")
+
+def say():
+    clf.predict_proba(X)  # threads that are stopped hold no lock
+    print(json.dumps(said))
+
+clf = make().fit(X, y)
+exit._SECONDS_TO_WAIT = 60 if sys.argv[1] == "a second" else 0.1
+atexit.unregister(exit._wait_for_other_threads)
+atexit.register(say)
+atexit.register(exit._wait_for_other_threads)
+fit = make(callbacks=[Callback()], epochs=10**6).fit
+threading.Thread(target=fit, args=(X, y), daemon=True).start()
+reached.wait()
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [("a second", ["waited for"]), ("for ever", [])])
+def test_an_exit_waits_for_a_thread_within_tensorflow(run, seconds, expected):
+    assert run(WAITED_FOR, seconds, command=STRICT, returncode=3) == expected
 
 
 RACE = """

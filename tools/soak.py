@@ -15,6 +15,7 @@ lines over the numbers of predictions and of functions that were compiled.
 """
 
 import argparse
+import faulthandler
 import itertools
 import json
 import os
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--run", type=int, help="repeat this run only")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
+    faulthandler.enable()
     warnings.simplefilter("error")
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message)

@@ -82,14 +82,14 @@ def fit(run: Run, data: Data, checkpoint: Path) -> tuple[Figures, Any, Any]:
 
 def forget_programs() -> None:
     """Import TensorFlow, whose time does not count, and forget what it has compiled for us."""
-    from fashioncnn._tensorflow.start import start_tensorflow
+    from fashioncnn._tensorflow.start import tensorflow_started
 
-    start_tensorflow()
-    import fashioncnn._training.loop  # noqa: F401
-    from fashioncnn._tensorflow import program
+    with tensorflow_started():
+        import fashioncnn._training.loop  # noqa: F401
+        from fashioncnn._tensorflow import program
 
-    program._programs.clear()
-    program._idle_variables.clear()
+        program._programs.clear()
+        program._idle_variables.clear()
     gc.collect()
 
 

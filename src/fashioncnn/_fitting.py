@@ -23,7 +23,7 @@ from fashioncnn._network.checkpoint import Checkpoint, new_checkpoint
 from fashioncnn._network.data import TrainingSplit
 from fashioncnn._network.fitted import Compilation, FittedNetwork, Network, fitted_attributes
 from fashioncnn._network.scaling import fit_scaling
-from fashioncnn._tensorflow.start import start_tensorflow
+from fashioncnn._tensorflow.start import tensorflow_started
 
 if TYPE_CHECKING:
     from fashioncnn._training.loop import Training
@@ -81,8 +81,7 @@ class Fit:
 
     def run(self) -> None:
         """Train; what is interrupted leaves the epochs that were complete in `result`."""
-        with nullcontext() if self._file is None else self._file.claimed():
-            start_tensorflow()
+        with nullcontext() if self._file is None else self._file.claimed(), tensorflow_started():
             from fashioncnn._tensorflow.backend import call_in_eager_mode
 
             self._training = self._new_training()

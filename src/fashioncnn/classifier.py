@@ -58,7 +58,7 @@ from fashioncnn._scikit_learn import (
     validate_parameters,
     without_early_stopping,
 )
-from fashioncnn._tensorflow.start import has_lost_tensorflow, start_tensorflow
+from fashioncnn._tensorflow.start import has_lost_tensorflow, tensorflow_started
 from fashioncnn.exceptions import CheckpointFileError
 from fashioncnn.recipes import RECIPES, RecipeName
 
@@ -772,10 +772,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
         if len(pixels) <= most or has_lost_tensorflow():
             logits = numpy_forward.predict_logits(network, pixels)
         else:
-            start_tensorflow()
-            from fashioncnn._tensorflow import prediction
+            with tensorflow_started():
+                from fashioncnn._tensorflow import prediction
 
-            logits = prediction.predict_logits(network, pixels)
+                logits = prediction.predict_logits(network, pixels)
         network.refuse_non_finite(logits, pixels)
         return logits
 
@@ -787,10 +787,10 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
     def model_(self) -> Any:
         """The network as a compiled keras.Model, built when it is first asked for."""
         check_is_fitted(self)
-        start_tensorflow()
-        from fashioncnn._tensorflow.keras_model import keras_model_for
+        with tensorflow_started():
+            from fashioncnn._tensorflow.keras_model import keras_model_for
 
-        return keras_model_for(self._network)
+            return keras_model_for(self._network)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted classifier to one file, which is data only.

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from fashioncnn._tensorflow.exit import stop_at_exit
 from fashioncnn._tensorflow.start import call_in_thread
 
 __all__ = [
@@ -198,5 +199,6 @@ def call_concrete_function(function: Function, *tensors: Tensor) -> Sequence[Ten
     its trace after they are gone. TensorFlow would keep for ever an operation that calls it, such
     as PartitionedCall.
     """
+    stop_at_exit()
     results: Sequence[Tensor] = function.inference_fn.call_flat(*tensors)
     return results

@@ -6,8 +6,11 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import TypeVar
+
+from fashioncnn._tensorflow.exit import within_tensorflow
 
 T = TypeVar("T")
 Key = TypeVar("Key")
@@ -27,8 +30,9 @@ def has_lost_tensorflow() -> bool:
     return _has_lost_tensorflow
 
 
-def start_tensorflow() -> None:
-    """Import TensorFlow, unless it is imported.
+@contextmanager
+def tensorflow_started() -> Iterator[None]:
+    """Import TensorFlow unless it is imported; within, the end of the interpreter waits for it.
 
     Raises
     ------
@@ -47,6 +51,8 @@ def start_tensorflow() -> None:
         # Half an import could not be finished later, and Ctrl-C reaches the main thread only. What
         # TensorFlow writes to stderr meanwhile stays: to hide it would hide why a process crashes.
         call_in_thread(lambda: importlib.import_module(_BACKEND))
+    with within_tensorflow():
+        yield
 
 
 class Lock:
