@@ -145,6 +145,9 @@ def test_what_all_networks_miss(load, monkeypatch):
     assert is_pullover[0] == "| is a Pullover | 0.5 | 0.5 | 1.0 | 0.0 | 0.0 | 0.0 |"
     rows, predicted = mistakes.missed_by_all(mistakes.predicted_labels(report), codes)
     assert (list(rows), list(predicted)) == ([3], [3])
+    report["runs"][0]["labels"] = "3333"  # then the other is more accurate, and comes first
+    names = [line.split(" | ")[0] for line in mistakes.table(report).splitlines()[2:5]]
+    assert names == ["| fast", "| article", "| all"]
 
 
 def test_the_leaderboard_shows_the_times_of_runs_that_were_alone(load):

@@ -34,8 +34,12 @@ def predicted_labels(report: Report) -> Labels:
 
 
 def table(report: Report) -> str:
-    """Write what each variant misses, and which of the upper garments it takes for which."""
+    """Write what each variant misses, and which of the upper garments it takes for which.
+
+    The most accurate comes first.
+    """
     codes, labels = fashion("test")[1], predicted_labels(report)
+    labels = dict(sorted(labels.items(), key=lambda item: np.mean(item[1] != codes)))
     parts = [markdown(pd.DataFrame(list_misses(labels, codes)))]
     for label, predicted in labels.items():
         parts += [f"{label}, images per seed", markdown(confusions(predicted, codes))]

@@ -16,7 +16,7 @@ from variants import Variant
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "oxD^vsP"
 SEPARATOR = ", epochs: "
-TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # seconds
+TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # seconds
 SETTINGS = {"svg.hashsalt": "curve", "font.size": 10}  # the same file again
 
 
