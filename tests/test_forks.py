@@ -150,6 +150,35 @@ def test_a_lock_is_free_in_a_forked_process(folder):
     run(COMMON + LOCKED, folder)
 
 
+EXITING = """
+from fashioncnn._tensorflow import interpreter_exit
+
+began, ended = threading.Event(), threading.Event()
+
+def stay():
+    with interpreter_exit.within_tensorflow():
+        began.set()
+        ended.wait()
+
+def enter_and_exit():
+    with interpreter_exit.within_tensorflow():
+        pass
+    interpreter_exit._wait_for_other_threads()
+    return interpreter_exit._within
+
+threading.Thread(target=stay, daemon=True).start()
+began.wait()
+interpreter_exit._exiting_thread = -1  # another one
+assert in_child(enter_and_exit) == set()
+assert len(interpreter_exit._within) == 1
+ended.set()
+"""
+
+
+def test_an_exit_waits_for_no_thread_that_a_fork_has_left_behind(folder):
+    run(COMMON + EXITING, folder)
+
+
 TRAINING = """
 for ask in (lambda: clf.fit(X, y), lambda: clf.partial_fit(X, y, [0, 1]), lambda: trained.model_):
     assert_refused(ask)

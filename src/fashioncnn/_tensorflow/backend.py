@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from fashioncnn._tensorflow.exit import stop_at_exit
+from fashioncnn._tensorflow.interpreter_exit import stop_at_exit
 from fashioncnn._tensorflow.start import call_in_thread
 
 __all__ = [

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from fashioncnn._tensorflow.exit import within_tensorflow
+from fashioncnn._tensorflow.interpreter_exit import within_tensorflow
 
 T = TypeVar("T")
 Key = TypeVar("Key")
@@ -32,7 +32,7 @@ def has_lost_tensorflow() -> bool:
 
 @contextmanager
 def tensorflow_started() -> Iterator[None]:
-    """Import TensorFlow unless it is imported; within, the end of the interpreter waits for it.
+    """Import TensorFlow unless it is imported; the exit of the interpreter waits for this thread.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def tensorflow_started() -> Iterator[None]:
             "Python's multiprocessing; or fork before the first fit, model_ and prediction of many "
             "images."
         )
-    if _BACKEND not in sys.modules:
+    if _BACKEND not in sys.modules or _is_being_imported():
         # Half an import could not be finished later, and Ctrl-C reaches the main thread only. What
         # TensorFlow writes to stderr meanwhile stays: to hide it would hide why a process crashes.
         call_in_thread(lambda: importlib.import_module(_BACKEND))
