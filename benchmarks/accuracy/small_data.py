@@ -122,11 +122,11 @@ def judged(cells: pd.DataFrame) -> Any:
 def judge(label: str, cells: pd.DataFrame) -> dict[str, Any]:
     """Judge a variant by the rule."""
     verdicts = cells["difference"].map(lambda each: each.verdict)
-    worse = cells["data"][verdicts == WORSE]
+    worse, n_judged = cells["data"][verdicts == WORSE], sum(verdicts != NOT_JUDGED)
     return {
         "variant": label,
-        "worse than the default": "; ".join(worse) or "never",
-        "data sets that were judged": sum(verdicts != NOT_JUDGED),
+        "worse than the default": "; ".join(worse) or ("never" if n_judged else NOT_JUDGED),
+        "data sets that were judged": n_judged,
         "seeds": " or ".join(map(str, sorted(cells["seeds"].unique(), reverse=True))),
         "mean difference": f"{100 * np.mean([each.mean for each in cells['difference']]):+.2f}",
     }
