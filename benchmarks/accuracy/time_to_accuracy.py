@@ -12,11 +12,12 @@ from report import markdown
 from run_store import all_runs
 from variants import Variant
 
-# Okabe and Ito's.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "oxD^vsP"
+# Okabe and Ito's, and grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+MARKERS = "oxD^vsP*"
 SEPARATOR = ", epochs: "
-TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # seconds
+TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # seconds
+LEAST_SHOWN = 80  # per cent; what is below is in the table
 SETTINGS = {"svg.hashsalt": "curve", "font.size": 10}  # the same file again
 
 
@@ -94,6 +95,7 @@ def draw(report: Report, path: Path) -> None:
             }
             draw_curve(axes, label, curve, **style)
         label_axes(axes, rows["seconds"])
+        axes.set_ylim(bottom=max(LEAST_SHOWN, axes.get_ylim()[0]))
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
