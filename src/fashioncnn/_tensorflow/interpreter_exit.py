@@ -22,8 +22,8 @@ _SECONDS_BETWEEN_LOOKS = 0.005
 
 # They need no lock, which a fork or Ctrl-C could leave held: each change is one step under the GIL.
 _within: set[int] = set()  # the threads within TensorFlow
-_stopped: set[int] = set()  # those that the exit has stopped
 _exiting_thread: int | None = None
+_this_thread = threading.local()  # says `was_stopped`; a later thread may have the same number
 
 
 @contextmanager
@@ -59,10 +59,10 @@ def stop_at_exit() -> None:
     thread = threading.get_ident()
     if _exiting_thread in (None, thread):
         return
-    if thread in _stopped:
+    if hasattr(_this_thread, "was_stopped"):
         _within.discard(thread)
         threading.Event().wait()
-    _stopped.add(thread)
+    _this_thread.was_stopped = True
     raise SystemExit
 
 
@@ -79,7 +79,6 @@ def _begin_forked_process() -> None:
     global _exiting_thread
     _exiting_thread = None
     _within.intersection_update({threading.get_ident()})  # the one thread of this process
-    _stopped.clear()
 
 
 atexit.register(_wait_for_other_threads)
