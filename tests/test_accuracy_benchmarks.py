@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import sklearn.utils
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
@@ -261,6 +262,19 @@ def test_other_libraries_train_and_tell_of_epochs(load, name):
     assert accuracy == np.mean(probabilities.argmax(axis=1) == data.y_test)
     assert figures["n_parameters"] == (784 * 128 + 128 + 1290 if name == "mlp" else 1_199_882)
     assert figures["n_iter_"] == variant.settings["epochs"] == 2
+
+
+def test_the_passes_of_mlp_have_batches_of_their_own(load, monkeypatch):
+    orders = []
+
+    def shuffle(rows, **options):
+        orders.append(sklearn.utils.shuffle(rows, **options))
+        return orders[-1]
+
+    monkeypatch.setattr("sklearn.neural_network._multilayer_perceptron.shuffle", shuffle)
+    X, y = np.zeros((200, 28, 28), np.uint8), np.arange(200) % 10
+    load("other_libraries").train("mlp", load("data_sets").Data(X, y, X, y), 0, epochs=3)
+    assert len(orders) == len(set(map(tuple, orders))) == 3
 
 
 def test_tests_do_not_count_as_training(load, monkeypatch):

@@ -96,7 +96,8 @@ def train_skorch(task: Task) -> Trained:
 
 def train_mlp(task: Task) -> Trained:
     """Train scikit-learn's network of one dense layer of 128."""
-    model = LIBRARIES["mlp"].new().set_params(random_state=task.seed)
+    random_state = np.random.RandomState(task.seed)  # by an int, each pass has the same batches
+    model = LIBRARIES["mlp"].new().set_params(random_state=random_state)
     return train_in_passes(
         model, task, lambda: [each.size for each in model.coefs_ + model.intercepts_]
     )
