@@ -51,6 +51,12 @@ def groups(report: Report) -> Any:
     return runs.groupby(["variant", "settings"], sort=False)
 
 
+def with_last_settings(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep of each variant and data set the runs by the settings that came last."""
+    last = {(run["variant"], run["data"]): run["settings"] for run in runs}
+    return [run for run in runs if run["settings"] == last[run["variant"], run["data"]]]
+
+
 def summary(report: Report) -> str:
     """Write a row for each variant."""
     rows = [

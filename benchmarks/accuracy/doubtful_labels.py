@@ -32,7 +32,8 @@ def find(variant: Variant, n_images: int | None = None) -> Report:
     rows = np.arange(len(y))
     predicted = probabilities.argmax(axis=1)
     of_label, most = probabilities[rows, y], probabilities.max(axis=1)
-    order = np.argsort(of_label - most, kind="stable")[:N_LISTED]
+    order = np.argsort(of_label - most, kind="stable")
+    order = order[predicted[order] != y[order]][:N_LISTED]
     doubts = [
         {
             "row": int(row),
@@ -61,7 +62,7 @@ def table(report: Report) -> str:
     intro = (
         f"{report['variant']}: {report['accuracy']:.2%} of the training images in "
         f"{N_FOLDS} folds; {report['n_sure']} are missed with a probability of at least {SURE}. "
-        f"The first {len(doubts)}:"
+        f"Of the {len(doubts)} surest, these are the commonest pairs:"
     )
     return f"{intro}\n\n{markdown(counts.head(10))}"
 

@@ -2,7 +2,6 @@
 """All that was tested on Fashion-MNIST in one table: accuracy, time and size."""
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pandas as pd
@@ -10,7 +9,7 @@ from accuracy_tables import Report, groups, percent
 from data_sets import N_CLASSES
 from libraries import MLP
 from other_libraries import KERAS, OTHER_LIBRARIES
-from report import amount, markdown
+from report import markdown
 from variants import DEFAULT, Settings
 from writing import three_digits
 
@@ -25,7 +24,7 @@ NAMES = {DEFAULT: "the default: the article's network"}
 def table(report: Report) -> str:
     """Write a row for each variant, the most accurate first.
 
-    Its time is the median of the runs that had the machine for themselves.
+    Its time is the median of the runs that had the machine for themselves, the least and the most.
     """
     variants = [
         Tested(label, report["settings"][digest], runs) for (label, digest), runs in groups(report)
@@ -36,8 +35,8 @@ def table(report: Report) -> str:
             "": NAMES.get(each.label, each.label),
             "test accuracy": percent(each.runs["accuracy"]),
             "seeds": len(each.runs),
-            "time": write_unless_nan(each.seconds, write_time),
-            "speed beside Keras": write_unless_nan(keras / each.seconds, three_digits),
+            "time": write_times(each.times),
+            "speed beside Keras": write_unless_nan(keras / each.seconds),
             "parameters": f"{each.n_parameters:,}",
             "MFLOP per image": three_digits(each.n_flops / 1e6),
         }
@@ -54,9 +53,14 @@ class Tested(NamedTuple):
     runs: pd.DataFrame
 
     @property
+    def times(self) -> pd.Series:
+        """The seconds of the runs that had the machine for themselves."""
+        return self.runs["seconds"][self.runs["alone"]]
+
+    @property
     def seconds(self) -> float:
-        """The median time of the runs that had the machine for themselves, else NaN."""
-        return float(self.runs["seconds"][self.runs["alone"]].median())
+        """Their median, NaN of none."""
+        return float(self.times.median())
 
     @property
     def n_parameters(self) -> int:
@@ -65,7 +69,7 @@ class Tested(NamedTuple):
 
     @property
     def n_flops(self) -> int:
-        """How many additions and multiplications predict an image."""
+        """How many operations convolutions and dense layers take to predict an image."""
         if "mlp" in self.settings:  # a multiplication for each parameter but biases
             return 2 * (self.n_parameters - sum(MLP["hidden_layer_sizes"]) - N_CLASSES)
         ours = FashionCNNClassifier()  # whose network is the article's
@@ -75,13 +79,15 @@ class Tested(NamedTuple):
         return 2 * architecture.n_multiplications * (1 + ours.test_time_flip)
 
 
-def write_time(seconds: float) -> str:
-    """Write a time in seconds, or a long one in minutes."""
-    if seconds < LONG:
-        return amount(seconds, "seconds")
-    return f"{three_digits(seconds / 60)} min"
+def write_times(seconds: pd.Series) -> str:
+    """Write the median, and the least and the most of several; if they are long, in minutes."""
+    if seconds.empty:
+        return ""
+    unit, length = ("min", 60) if seconds.median() >= LONG else ("s", 1)
+    least, middle, most = map(three_digits, seconds.quantile([0, 0.5, 1]) / length)
+    return f"{middle} {unit}" + f" ({least} to {most})" * (len(seconds) > 1)
 
 
-def write_unless_nan(value: float, write: Callable[[float], str]) -> str:
+def write_unless_nan(value: float) -> str:
     """Write a number, or nothing where it is not known."""
-    return "" if math.isnan(value) else write(value)
+    return "" if math.isnan(value) else three_digits(value)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from accuracy_tables import Report, groups
+from accuracy_tables import Report, groups, with_last_settings
 from data_sets import N_CLASSES, fashion
 from other_libraries import OTHER_LIBRARIES
 from report import markdown
@@ -24,7 +24,11 @@ def predicted_labels(report: Report) -> Labels:
     others = {
         key for key, params in report["settings"].items() if params.keys() & OTHER_LIBRARIES.keys()
     }
-    runs = [run for run in report["runs"] if "labels" in run and run["settings"] not in others]
+    runs = [
+        run
+        for run in with_last_settings(report["runs"])
+        if "labels" in run and run["settings"] not in others
+    ]
     if not runs:
         raise SystemExit("No run of recipes has kept the labels that it predicts: run them anew.")
     return {
@@ -47,9 +51,9 @@ def table(report: Report) -> str:
 
 
 def list_misses(labels: Labels, codes: np.ndarray) -> list[dict[str, str | int]]:
-    """Count the images that are missed: by a seed, by any, by every one, and among upper garments.
+    """Count the images that a network misses on average, that any one and that every one misses.
 
-    The last row is of all networks together.
+    The share of errors among upper garments comes last, as does the row of all networks together.
     """
     is_top = np.isin(codes, TOPS)
     rows = []
@@ -60,9 +64,9 @@ def list_misses(labels: Labels, codes: np.ndarray) -> list[dict[str, str | int]]
             {
                 "": label,
                 "networks": len(predicted),
-                "missed by one": f"{missed.sum(axis=1).mean():.0f}",
-                "by any": missed.any(axis=0).sum(),
-                "by every one": missed.all(axis=0).sum(),
+                "missed on average": f"{missed.sum(axis=1).mean():.0f}",
+                "by any network": missed.any(axis=0).sum(),
+                "by every network": missed.all(axis=0).sum(),
                 "an upper garment taken for another": f"{100 * among_tops:.0f} %",
             }
         )
@@ -97,7 +101,7 @@ def draw(report: Report, path: Path) -> None:
     """Draw the first images that every network misses, with both labels."""
     X, codes = fashion("test")
     rows, predicted = missed_by_all(predicted_labels(report), codes)
-    draw_images(X[rows], codes[rows], predicted, "all", path)
+    draw_images(X[rows], codes[rows], predicted, "most say", path)
 
 
 def draw_images(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from accuracy_tables import Report, without_labels
+from accuracy_tables import Report, with_last_settings, without_labels
 from data_sets import SMALL
 from fitting import Run
 from report import markdown
@@ -74,7 +74,7 @@ def take_from_recipes(report: Report) -> list[dict[str, Any]]:
 
 def table(report: Report) -> str:
     """Write accuracies and log losses, a row for each data set, and how the rule judges."""
-    runs = pd.DataFrame(report["runs"])
+    runs = pd.DataFrame(with_last_settings(report["runs"]))
     cells = pd.DataFrame(
         compare(group, runs) for _, group in runs.groupby(["data", "variant"], sort=False)
     )
@@ -120,13 +120,16 @@ def judged(cells: pd.DataFrame) -> Any:
 
 
 def judge(label: str, cells: pd.DataFrame) -> dict[str, Any]:
-    """Judge a variant by the rule."""
+    """Judge a variant by the rule, on each data set and on the mean over all."""
     verdicts = cells["difference"].map(lambda each: each.verdict)
-    worse, n_judged = cells["data"][verdicts == WORSE], sum(verdicts != NOT_JUDGED)
+    worse, is_judged = [*cells["data"][verdicts == WORSE]], verdicts != NOT_JUDGED
+    mean = cells["difference"][is_judged].map(lambda each: each.mean).mean()  # NaN of none
+    if mean < 0:
+        worse.append("their mean")
     return {
         "variant": label,
-        "worse than the default": "; ".join(worse) or ("never" if n_judged else NOT_JUDGED),
-        "data sets that were judged": n_judged,
+        "worse than the default": "; ".join(worse) or ("never" if any(is_judged) else NOT_JUDGED),
+        "data sets that were judged": sum(is_judged),
         "seeds": " or ".join(map(str, sorted(cells["seeds"].unique(), reverse=True))),
-        "mean difference": f"{100 * np.mean([each.mean for each in cells['difference']]):+.2f}",
+        "their mean difference": f"{100 * mean:+.2f}" if any(is_judged) else "",
     }

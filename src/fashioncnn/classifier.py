@@ -408,16 +408,16 @@ class FashionCNNClassifier(ClassifierMixin, BaseEstimator):
             "fast" is for a good network in seconds: three convolutions of 16, 32 and 64 filters
             with batch normalisation, Muon, and mirror images in training and prediction; 98,778
             parameters on 28 x 28 grey pixels. On Fashion-MNIST it reaches 92.5 % test accuracy in 9
-            seconds, and 93.4 % in 25 with ``epochs=10`` (means of five seeds; two cores of an EPYC
-            with bfloat16, tracing included; the article's code in plain Keras reaches 91.9 % in 229
-            seconds).
+            seconds, and 93.4 % in 25 with ``epochs=10`` (five seeds: means of accuracies, medians
+            of times; two cores of an EPYC with bfloat16, tracing included; the article's code in
+            plain Keras reaches 91.9 % in 229 seconds).
 
             "balanced" is for the most accuracy in two minutes: three convolutions in each stack,
             with shortcuts; 196,442 parameters. It reaches 94.4 % in 120 seconds (five seeds).
 
             "accurate" is for the most accuracy in an hour: thirteen convolutions of 32, 64 and 128
             filters, with shortcuts, and half of the images lose a rectangle in each epoch; 724,010
-            parameters. It reaches 95.1 % in 65 minutes (one seed).
+            parameters. It reaches 95.25 % in 63 minutes (two seeds).
 
             "tiny" is for a small network, of 89,210 parameters: ten convolutions of 16, 32 and 48
             filters, and images as in "accurate". It reaches 94.9 % in 18 minutes (five seeds).
