@@ -144,6 +144,7 @@ def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
         ("saving.md", {"classifier.joblib", "classifier.skops", "model.safetensors"}),
         ("model_file.md", {"model.safetensors"}),
         ("recipes.md", set()),
+        ("mistakes.md", {"doubtful.png"}),
         ("training.md", {"run.checkpoint"}),
         ("scikit_learn.md", set()),
     ],
@@ -151,6 +152,8 @@ def test_readme_prints_what_it_says(number, run, tmp_path, monkeypatch):
 def test_a_page_of_the_docs_prints_what_it_says(name, files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = page(f"docs/{name}")
+    if "matplotlib" in text:
+        pytest.importorskip("matplotlib")
     output = printed("\n".join(blocks("python", text)))
     assert_same_but_for_rounding(output, "".join(blocks("text", text)))
     assert {path.name for path in tmp_path.iterdir()} == files
