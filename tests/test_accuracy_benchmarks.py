@@ -127,6 +127,25 @@ def test_finished_runs_are_not_run_again(complete, tmp_path):
     assert started("a: article", "b: article epochs=3")[0] == []
 
 
+def test_tables_show_the_settings_that_were_asked_for_last(complete, load):
+    def shown(text):
+        report = complete(lambda run, n_images: None, text)
+        runs = load("accuracy_tables").with_last_settings(report)["runs"]
+        return [report["settings"][run["settings"]]["epochs"] for run in runs]
+
+    assert [shown(f"a: article epochs={n}") for n in (1, 2, 1)] == [[1, 1], [2, 2], [1, 1]]
+
+
+def test_results_name_the_machine_of_their_last_run(complete, tmp_path):
+    path = tmp_path / "build" / "some.json"
+    path.parent.mkdir()
+    path.write_text('{"environment": {"processor": "another"}, "settings": {}, "runs": []}')
+    complete(lambda run, n_images: None, "article")
+    environment = json.loads(path.read_text(encoding="utf-8"))["environment"]
+    assert environment["processor"] != "another"
+    assert "tensorflow" in environment
+
+
 def test_runs_of_other_comparisons_are_taken_over_once(complete, load, tmp_path):
     settings = load("variants").parse_variant("article").settings
     known = {"variant": "article", "data": "test", "n_images": None}

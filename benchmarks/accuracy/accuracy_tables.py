@@ -51,10 +51,13 @@ def groups(report: Report) -> Any:
     return runs.groupby(["variant", "settings"], sort=False)
 
 
-def with_last_settings(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep of each variant and data set the runs by the settings that came last."""
-    last = {(run["variant"], run["data"]): run["settings"] for run in runs}
-    return [run for run in runs if run["settings"] == last[run["variant"], run["data"]]]
+def with_last_settings(report: Report) -> Report:
+    """Keep of each variant and data set the runs by the settings that were asked for last."""
+    order, runs = list(report["settings"]), report["runs"]
+    in_order = sorted(runs, key=lambda run: order.index(run["settings"]))
+    last = {(run["variant"], run["data"]): run["settings"] for run in in_order}
+    kept = [run for run in runs if run["settings"] == last[run["variant"], run["data"]]]
+    return {**report, "runs": kept}
 
 
 def summary(report: Report) -> str:

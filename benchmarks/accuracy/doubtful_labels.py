@@ -16,7 +16,7 @@ from fashioncnn.datasets import FASHION_MNIST_CLASSES
 
 N_FOLDS = 5
 N_LISTED = 200  # in the file
-SURE = 0.8  # a probability; labels that are smoothed by 0.1 allow 0.91
+SURE = 0.8  # a probability; labels that are smoothed by 0.1 aim at 0.91
 
 
 def find(variant: Variant, n_images: int | None = None) -> Report:
@@ -60,8 +60,9 @@ def table(report: Report) -> str:
     pairs = pd.Series(names[doubts["label"]]) + " → " + names[doubts["predicted"]]
     counts = pairs.value_counts().rename_axis("label → predicted").reset_index(name="images")
     intro = (
-        f"{report['variant']}: {report['accuracy']:.2%} of the training images in "
-        f"{N_FOLDS} folds; {report['n_sure']} are missed with a probability of at least {SURE}. "
+        f"{report['variant']} predicts the labels of {100 * report['accuracy']:.2f} % of the "
+        f"training images, in {N_FOLDS} folds, and misses {report['n_sure']} with a probability "
+        f"of at least {SURE}. "
         f"Of the {len(doubts)} surest, these are the commonest pairs:"
     )
     return f"{intro}\n\n{markdown(counts.head(10))}"

@@ -5,7 +5,7 @@ import math
 from typing import NamedTuple
 
 import pandas as pd
-from accuracy_tables import Report, groups, percent
+from accuracy_tables import Report, groups, percent, with_last_settings
 from data_sets import N_CLASSES
 from libraries import MLP
 from other_libraries import KERAS, OTHER_LIBRARIES
@@ -27,7 +27,8 @@ def table(report: Report) -> str:
     Its time is the median of the runs that had the machine for themselves, the least and the most.
     """
     variants = [
-        Tested(label, report["settings"][digest], runs) for (label, digest), runs in groups(report)
+        Tested(label, report["settings"][digest], runs)
+        for (label, digest), runs in groups(with_last_settings(report))
     ]
     keras = next((each.seconds for each in variants if KERAS in each.settings), math.nan)
     rows = [

@@ -26,7 +26,7 @@ def predicted_labels(report: Report) -> Labels:
     }
     runs = [
         run
-        for run in with_last_settings(report["runs"])
+        for run in with_last_settings(report)["runs"]
         if "labels" in run and run["settings"] not in others
     ]
     if not runs:
@@ -46,7 +46,7 @@ def table(report: Report) -> str:
     labels = dict(sorted(labels.items(), key=lambda item: np.mean(item[1] != codes)))
     parts = [markdown(pd.DataFrame(list_misses(labels, codes)))]
     for label, predicted in labels.items():
-        parts += [f"{label}, images per seed", markdown(confusions(predicted, codes))]
+        parts += [f"Images per network: {label}", markdown(confusions(predicted, codes))]
     return "\n\n".join(parts)
 
 

@@ -74,7 +74,7 @@ def take_from_recipes(report: Report) -> list[dict[str, Any]]:
 
 def table(report: Report) -> str:
     """Write accuracies and log losses, a row for each data set, and how the rule judges."""
-    runs = pd.DataFrame(with_last_settings(report["runs"]))
+    runs = pd.DataFrame(with_last_settings(report)["runs"])
     cells = pd.DataFrame(
         compare(group, runs) for _, group in runs.groupby(["data", "variant"], sort=False)
     )

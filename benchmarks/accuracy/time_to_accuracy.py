@@ -56,7 +56,7 @@ def take_from_recipes(report: Report) -> list[dict[str, Any]]:
 def points(report: Report) -> pd.DataFrame:
     """Return mean seconds and accuracy for each number of epochs of each curve."""
     rows = []
-    for run in with_last_settings(report["runs"]):
+    for run in with_last_settings(report)["runs"]:
         label, epochs, _ = run["variant"].partition(SEPARATOR)
         reached = run.get("points") or [(run["seconds"], run["accuracy"])]
         for number, (seconds, accuracy) in enumerate(reached, start=1):
