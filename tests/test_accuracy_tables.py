@@ -139,7 +139,7 @@ def report_of_labels(load):
     return {"settings": settings, "runs": runs}
 
 
-def test_what_all_networks_miss(load, monkeypatch, tmp_path):
+def test_what_all_networks_miss(load, monkeypatch):
     mistakes, codes = load("mistakes"), np.array([0, 1, 2, 2])
     monkeypatch.setattr(mistakes, "fashion", lambda subset: (None, codes))
     report = report_of_labels(load)
@@ -158,9 +158,13 @@ def test_what_all_networks_miss(load, monkeypatch, tmp_path):
     report["runs"][0]["labels"] = "3333"  # then the other is more accurate, and comes first
     names = [line.split(" | ")[0] for line in mistakes.table(report).splitlines()[2:5]]
     assert names == ["| fast", "| article", "| all"]
+
+
+def test_what_all_networks_miss_is_drawn(load, monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(mistakes, "fashion", lambda subset: (np.zeros((4, 6, 6)), codes))
-    mistakes.draw(report, tmp_path / "mistakes.json")
+    mistakes, test_set = load("mistakes"), (np.zeros((4, 6, 6)), np.array([0, 1, 2, 2]))
+    monkeypatch.setattr(mistakes, "fashion", lambda subset: test_set)
+    mistakes.draw(report_of_labels(load), tmp_path / "mistakes.json")
     assert (tmp_path / "mistakes.png").stat().st_size > 1000
 
 
