@@ -211,6 +211,8 @@ def test_labels_in_doubt_are_found_by_networks_that_did_not_see_them(load, monke
     monkeypatch.setattr(doubtful, "cross_val_predict", backwards)
     few = doubtful.find(load("variants").parse_variant(text), 30)
     assert few["accuracy"] == np.mean(y[:30] == y[29::-1])
+    missed = np.flatnonzero(y[:30] != y[29::-1])
+    assert [doubt["row"] for doubt in few["doubts"]] == missed.tolist()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from libraries import MLP
 from other_libraries import KERAS, OTHER_LIBRARIES
 from report import markdown
 from variants import DEFAULT, Settings
-from writing import three_digits
+from writing import median_and_limits, three_digits
 
 from fashioncnn import FashionCNNClassifier
 from fashioncnn._inputs.architecture import build_architecture
@@ -85,8 +85,8 @@ def write_times(seconds: pd.Series) -> str:
     if seconds.empty:
         return ""
     unit, length = ("min", 60) if seconds.median() >= LONG else ("s", 1)
-    least, middle, most = map(three_digits, seconds.quantile([0, 0.5, 1]) / length)
-    return f"{middle} {unit}" + f" ({least} to {most})" * (len(seconds) > 1)
+    first, *others = (seconds / length).tolist()
+    return median_and_limits([first, *others], unit) if others else f"{three_digits(first)} {unit}"
 
 
 def write_unless_nan(value: float) -> str:

@@ -61,11 +61,11 @@ def complete(runs: list[Run], conditions: Conditions, records: Iterable[Record] 
 
     `records` are of other comparisons: what they have run is taken over.
     """
-    report = read_report(conditions.name)
-    report.pop("environment", None)  # so that the file names this machine
+    earlier = read_report(conditions.name)
     asked_for = {digest(run.variant.settings): run.variant.settings for run in runs}
-    before = {name: each for name, each in report["settings"].items() if name not in asked_for}
-    report["settings"] = before | asked_for  # the last of a variant are those that tables show
+    others = {name: each for name, each in earlier["settings"].items() if name not in asked_for}
+    # Tables show the last settings of a variant.
+    report = {"settings": others | asked_for, "runs": earlier["runs"]}
     identities = [(run, identity(run, conditions.n_images)) for run in runs]
     take_over(report["runs"], records, [known for _, known in identities])
     machine.write(f"{conditions.name}.json", report)

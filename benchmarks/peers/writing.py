@@ -13,9 +13,14 @@ def three_digits(value: float) -> str:
 
 
 def milliseconds(times: list[float]) -> str:
+    """Write the median of seconds, and between which all lie, in milliseconds."""
+    return median_and_limits([1000 * time for time in times], "ms")
+
+
+def median_and_limits(values: list[float], unit: str) -> str:
     """Write the median, and between which values all lie."""
-    middle, least, most = (three_digits(1000 * f(times)) for f in (statistics.median, min, max))
-    return f"{middle} ms ({least} to {most})"
+    middle, least, most = (three_digits(f(values)) for f in (statistics.median, min, max))
+    return f"{middle} {unit} ({least} to {most})"
 
 
 def table(head: str, rows: list[list[str]]) -> str:
